@@ -194,6 +194,10 @@ impl<'p> Song<'p> {
                     where_in: "in its header".to_owned(),
                     reason: reason.to_owned(),
                 },
+                // An MP4 keeps its table of contents at the end as often as not: without it, it was cut off.
+                SymphoniaError::Unsupported(reason) if reason.contains("missing moov") => {
+                    DecodeError::Truncated { path: path.to_owned(), frames: 0, expected_frames: None }
+                }
                 other => not_audio(other.to_string()),
             })?;
         let track =

@@ -11,18 +11,22 @@
 //! The layouts are written out in [`message`] (control) and [`packet`] (audio); the golden tests hold
 //! them as bytes made by hand. Change a byte there and [`PROTOCOL_VERSIONS`] must move.
 
+pub mod arrange;
 mod bytes;
 pub mod deadlines;
 pub mod framing;
 pub mod message;
 pub mod packet;
+pub mod session;
 
+pub use arrange::{ArrangeError, Arranger, Run};
 pub use deadlines::Deadlines;
 pub use framing::FrameReader;
 pub use message::{
     ClientMessage, CloseReason, MessageError, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerMessage,
 };
 pub use packet::{Packet, PacketError, PacketHeader, PacketKind, encode_packet, packet_bytes};
+pub use session::{ClientEvent, ClientSession, ServerEvent, ServerSession, SessionError};
 
 use std::{ops::RangeInclusive, time::Duration};
 

@@ -1,0 +1,416 @@
+//! Writes Spleeter's U-Nets as one ONNX graph, for any number of stems and any window, computing in the decoder
+//! only what the columns that are kept depend on.
+//!
+//! **Input** `magnitude [1, 2, T, 1024]`: magnitudes of the lowest 1024 bins, T columns.
+//! **Output** `masks [stems, 2, kept, 1024]`: what each stem gets of each bin; over the stems they sum to 1.
+//!
+//! A U-Net here is six halving convolutions (5×5, stride 2, one more zero at the far side than at the near, as
+//! TensorFlow pads), six doubling ones and a dilated one, whose sigmoid multiplies the input:
+//! y = u7·x. The skip connections are taken *before* batch norm and activation. Masks are
+//! (y² + ε/stems)/(Σy² + ε).
+//!
+//! Only graphs are made here; nothing is run.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use prost::Message;
+
+use super::onnx::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+};
+use super::{ConvertError, Tensor};
+
+/// Bins the networks see.
+pub const BINS: usize = 1024;
+/// T must be a multiple of this: six halvings.
+pub const COLUMN_MULTIPLE: usize = 64;
+/// Name of the graph's input.
+pub const INPUT: &str = "magnitude";
+/// Name of the graph's output.
+pub const OUTPUT: &str = "masks";
+
+const LEVELS: usize = 6;
+/// Channels after each halving, from the stereo input down.
+const CHANNELS: [usize; LEVELS + 1] = [2, 16, 32, 64, 128, 256, 512];
+/// Channels that each doubling makes, from the bottom up.
+const UP_CHANNELS: [usize; LEVELS] = [256, 128, 64, 32, 16, 1];
+const MASK_EPSILON: f32 = 1e-10;
+const NORM_EPSILON: f32 = 1e-3;
+const NORM_PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+const OPSET: i64 = 17;
+const IR_VERSION: i64 = 8;
+
+/// The weights of one U-Net per stem, in the manifest's order, each checked to be complete.
+#[derive(Clone, Debug)]
+pub struct UnetWeights {
+    nets: Vec<BTreeMap<String, Tensor>>,
+}
+
+impl UnetWeights {
+    /// Checks that every net has every tensor in the right shape. What the network does not use is dropped.
+    ///
+    /// # Errors
+    /// Names the stem and the tensor that is missing or misshapen.
+    pub fn new(nets: Vec<(String, BTreeMap<String, Tensor>)>) -> Result<Self, ConvertError> {
+        let mut checked = Vec::with_capacity(nets.len());
+        for (stem, mut tensors) in nets {
+            let mut net = BTreeMap::new();
+            for (name, shape) in needed() {
+                let missing = || ConvertError::MissingTensor { net: stem.clone(), tensor: name.clone() };
+                let tensor = tensors.remove(&name).ok_or_else(missing)?;
+                if tensor.shape != shape {
+                    let sizes = |shape: &[usize]| shape.iter().map(|&d| d as i64).collect();
+                    return Err(ConvertError::WrongShape {
+                        tensor: format!("{stem}/{name}"),
+                        expected: sizes(&shape),
+                        found: sizes(&tensor.shape),
+                    });
+                }
+                net.insert(name, tensor);
+            }
+            checked.push(net);
+        }
+        Ok(Self { nets: checked })
+    }
+
+    /// Takes the nets of `stems` out of one set of tensors named `STEM/TENSOR`, as [`to_tensors`] names them.
+    ///
+    /// # Errors
+    /// As [`UnetWeights::new`].
+    ///
+    /// [`to_tensors`]: UnetWeights::to_tensors
+    pub fn from_tensors<S: AsRef<str>>(
+        stems: &[S],
+        tensors: &BTreeMap<String, Tensor>,
+    ) -> Result<Self, ConvertError> {
+        let nets = stems.iter().map(|stem| {
+            let stem = stem.as_ref();
+            let own = tensors
+                .iter()
+                .filter_map(|(name, tensor)| {
+                    let name = name.strip_prefix(stem)?.strip_prefix('/')?;
+                    Some((name.to_owned(), tensor.clone()))
+                })
+                .collect();
+            (stem.to_owned(), own)
+        });
+        Self::new(nets.collect())
+    }
+
+    /// All tensors under the names `STEM/TENSOR`, ready to be kept in one file.
+    ///
+    /// `stems` must name as many stems as there are nets; more are ignored.
+    pub fn to_tensors<S: AsRef<str>>(&self, stems: &[S]) -> BTreeMap<String, Tensor> {
+        let named = |(stem, net): (&S, &BTreeMap<String, Tensor>)| {
+            let prefix = stem.as_ref().to_owned();
+            net.iter().map(move |(name, t)| (format!("{prefix}/{name}"), t.clone())).collect::<Vec<_>>()
+        };
+        stems.iter().zip(&self.nets).flat_map(named).collect()
+    }
+
+    /// Number of stems, which is the number of nets.
+    pub fn stems(&self) -> usize {
+        self.nets.len()
+    }
+}
+
+/// Every tensor of one net: its name in the checkpoint and its shape.
+fn needed() -> Vec<(String, Vec<usize>)> {
+    let mut all = Vec::new();
+    let norm = |all: &mut Vec<_>, layer: String, channels: usize| {
+        all.extend(NORM_PARTS.map(|part| (format!("{layer}.{part}"), vec![channels])));
+    };
+    for level in 1..=LEVELS {
+        let (from, to) = (CHANNELS[level - 1], CHANNELS[level]);
+        all.push((format!("down{level}_conv.1.weight"), vec![to, from, 5, 5]));
+        all.push((format!("down{level}_conv.1.bias"), vec![to]));
+        if level < LEVELS {
+            norm(&mut all, format!("down{level}_act.0"), to);
+        }
+    }
+    for step in 1..=LEVELS {
+        let to = UP_CHANNELS[step - 1];
+        // The first takes the bottom, every other what is below it joined with the skip of the same size.
+        let from = if step == 1 { CHANNELS[LEVELS] } else { 2 * UP_CHANNELS[step - 2] };
+        all.push((format!("up{step}.0.weight"), vec![from, to, 5, 5]));
+        all.push((format!("up{step}.0.bias"), vec![to]));
+        norm(&mut all, format!("up{step}.3"), to);
+    }
+    all.push(("up7.0.weight".to_owned(), vec![2, 1, 4, 4]));
+    all.push(("up7.0.bias".to_owned(), vec![2]));
+    all
+}
+
+/// The columns of an input that the columns `wanted` of a layer's output depend on, and the padding on the time
+/// axis with which the layer makes exactly those from exactly these.
+struct Reach {
+    input: Range<usize>,
+    pads: (usize, usize),
+}
+
+/// For a doubling convolution (5 wide, stride 2, cropped by 1 before and 2 behind) with `available` columns in:
+/// output column o is made of the input columns i with 0 ≤ o + 1 − 2i ≤ 4.
+fn reach_of_doubling(wanted: &Range<usize>, available: usize) -> Reach {
+    let first = wanted.start.saturating_sub(2) / 2;
+    let end = (wanted.end / 2 + 1).min(available);
+    let (near, made) = (wanted.start + 1 - 2 * first, 2 * (end - first) + 3);
+    Reach { input: first..end, pads: (near, made - near - wanted.len()) }
+}
+
+/// For the last convolution (4 wide, dilated by 2, padded by 3): o is made of o − 3, o − 1, o + 1 and o + 3.
+fn reach_of_last(wanted: &Range<usize>, available: usize) -> Reach {
+    let first = wanted.start.saturating_sub(3);
+    let end = (wanted.end + 3).min(available);
+    Reach { input: first..end, pads: (first + 3 - wanted.start, wanted.end + 3 - end) }
+}
+
+/// The graph of all nets over a window of `columns` that outputs the masks of the columns `keep`.
+///
+/// # Errors
+/// When `columns` is not a positive multiple of 64, or `keep` is empty or outside the window.
+pub fn unet_graph(
+    weights: &UnetWeights,
+    columns: usize,
+    keep: Range<usize>,
+) -> Result<Vec<u8>, ConvertError> {
+    let window = |reason: &str| ConvertError::Window { columns, reason: reason.to_owned() };
+    if columns == 0 || !columns.is_multiple_of(COLUMN_MULTIPLE) {
+        return Err(window("it must be a multiple of 64"));
+    }
+    if keep.is_empty() || keep.end > columns {
+        return Err(window(&format!("the columns {}..{} are not in it", keep.start, keep.end)));
+    }
+    let mut graph = Builder::default();
+    let kept = graph.slice(INPUT, "kept", &keep, columns);
+    let mut squares = Vec::new();
+    for (index, net) in weights.nets.iter().enumerate() {
+        let y = graph.net(&format!("net{index}"), net, columns, &keep, &kept);
+        squares.push(graph.node(NodeProto::new("Mul", &[&y, &y], &format!("net{index}/square"))));
+    }
+    graph.masks(&squares);
+
+    let shape = [weights.stems(), 2, keep.len(), BINS];
+    let model = ModelProto {
+        ir_version: Some(IR_VERSION),
+        producer_name: Some("rehearsekit".to_owned()),
+        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
+        graph: Some(GraphProto {
+            name: Some("spectral_unet".to_owned()),
+            node: graph.nodes,
+            initializer: graph.initializers,
+            input: vec![ValueInfoProto::floats(INPUT, &[1, 2, columns, BINS])],
+            output: vec![ValueInfoProto::floats(OUTPUT, &shape)],
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    };
+    Ok(model.encode_to_vec())
+}
+
+#[derive(Default)]
+struct Builder {
+    nodes: Vec<NodeProto>,
+    initializers: Vec<TensorProto>,
+}
+
+impl Builder {
+    /// One net over the whole window; the name of its masked magnitude in the columns `keep`.
+    fn net(
+        &mut self,
+        net: &str,
+        weights: &BTreeMap<String, Tensor>,
+        columns: usize,
+        keep: &Range<usize>,
+        kept: &str,
+    ) -> String {
+        for (name, tensor) in weights {
+            self.initializers.push(TensorProto::from(tensor).named(&format!("{net}/{name}")));
+        }
+        // The whole way down: the lowest column depends on all of the window.
+        let mut skips = Vec::new();
+        let mut value = INPUT.to_owned();
+        for level in 1..=LEVELS {
+            let layer = format!("{net}/down{level}_conv.1");
+            let (weight, bias) = (format!("{layer}.weight"), format!("{layer}.bias"));
+            let conv = NodeProto::new("Conv", &[&value, &weight, &bias], &layer)
+                .with_ints("strides", &[2, 2])
+                .with_ints("pads", &[1, 1, 2, 2]);
+            let skip = self.node(conv);
+            if level < LEVELS {
+                let norm = self.norm(&skip, &format!("{net}/down{level}_act.0"));
+                let activation = NodeProto::new("LeakyRelu", &[&norm], &format!("{net}/down{level}_act.1"));
+                value = self.node(activation.with_float("alpha", 0.2));
+            }
+            skips.push(skip);
+        }
+        // What each layer on the way up must make, found from the top down.
+        let last = reach_of_last(keep, columns);
+        let mut reaches = Vec::new();
+        let mut wanted = last.input.clone();
+        for step in (1..=LEVELS).rev() {
+            let reach = reach_of_doubling(&wanted, columns >> (LEVELS + 1 - step));
+            wanted = reach.input.clone();
+            reaches.push(reach);
+        }
+        reaches.reverse();
+        for (step, reach) in (1..=LEVELS).zip(&reaches) {
+            let from = columns >> (LEVELS + 1 - step);
+            let skip = self.slice(&skips[LEVELS - step], &format!("{net}/skip{step}"), &reach.input, from);
+            let input = if step == 1 {
+                skip
+            } else {
+                let joined = NodeProto::new("Concat", &[&skip, &value], &format!("{net}/join{step}"));
+                self.node(joined.with_int("axis", 1))
+            };
+            value = self.double(net, step, &input, reach.pads);
+        }
+        let layer = format!("{net}/up7.0");
+        let (weight, bias) = (format!("{layer}.weight"), format!("{layer}.bias"));
+        let conv = NodeProto::new("Conv", &[&value, &weight, &bias], &layer)
+            .with_ints("dilations", &[2, 2])
+            .with_ints("pads", &[last.pads.0 as i64, 3, last.pads.1 as i64, 3]);
+        let conv = self.node(conv);
+        let gain = self.node(NodeProto::new("Sigmoid", &[&conv], &format!("{net}/up7.1")));
+        self.node(NodeProto::new("Mul", &[&gain, kept], &format!("{net}/masked")))
+    }
+
+    /// A doubling convolution with activation and norm.
+    fn double(&mut self, net: &str, step: usize, input: &str, pads: (usize, usize)) -> String {
+        let layer = format!("{net}/up{step}");
+        let (weight, bias) = (format!("{layer}.0.weight"), format!("{layer}.0.bias"));
+        let conv = NodeProto::new("ConvTranspose", &[input, &weight, &bias], &format!("{layer}.0"))
+            .with_ints("strides", &[2, 2])
+            .with_ints("pads", &[pads.0 as i64, 1, pads.1 as i64, 2]);
+        let conv = self.node(conv);
+        let activation = self.node(NodeProto::new("Relu", &[&conv], &format!("{layer}.2")));
+        self.norm(&activation, &format!("{layer}.3"))
+    }
+
+    fn norm(&mut self, input: &str, layer: &str) -> String {
+        let parts = NORM_PARTS.map(|part| format!("{layer}.{part}"));
+        let inputs: Vec<&str> = std::iter::once(input).chain(parts.iter().map(String::as_str)).collect();
+        self.node(NodeProto::new("BatchNormalization", &inputs, layer).with_float("epsilon", NORM_EPSILON))
+    }
+
+    /// The columns `range` of a value that has `available`; the value itself when that is all.
+    fn slice(&mut self, value: &str, name: &str, range: &Range<usize>, available: usize) -> String {
+        if *range == (0..available) {
+            return value.to_owned();
+        }
+        let names = ["from", "to", "axis"].map(|part| format!("{name}/{part}"));
+        for (name, number) in names.iter().zip([range.start, range.end, 2]) {
+            self.initializers.push(TensorProto::ints(name, &[number as i64]));
+        }
+        self.node(NodeProto::new("Slice", &[value, &names[0], &names[1], &names[2]], name))
+    }
+
+    /// (y² + ε/stems)/(Σy² + ε) of every stem, one behind the other.
+    fn masks(&mut self, squares: &[String]) {
+        let share = MASK_EPSILON / squares.len() as f32;
+        self.initializers.push(TensorProto::scalar("share", share));
+        self.initializers.push(TensorProto::scalar("epsilon", MASK_EPSILON));
+        let inputs: Vec<&str> = squares.iter().map(String::as_str).collect();
+        let sum = self.node(NodeProto::new("Sum", &inputs, "sum"));
+        let whole = self.node(NodeProto::new("Add", &[&sum, "epsilon"], "whole"));
+        let mut masks = Vec::new();
+        for (index, square) in squares.iter().enumerate() {
+            let part = self.node(NodeProto::new("Add", &[square, "share"], &format!("net{index}/part")));
+            masks.push(self.node(NodeProto::new("Div", &[&part, &whole], &format!("net{index}/mask"))));
+        }
+        let inputs: Vec<&str> = masks.iter().map(String::as_str).collect();
+        self.node(NodeProto::new("Concat", &inputs, OUTPUT).with_int("axis", 0));
+    }
+
+    fn node(&mut self, node: NodeProto) -> String {
+        let output = node.output.first().cloned().unwrap_or_default();
+        self.nodes.push(node);
+        output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A doubling in one dimension, all weights told apart: the whole, to compare a part with.
+    fn double(input: &[f64], wanted: Range<usize>, pads_near: usize) -> Vec<f64> {
+        let kernel = [1.0, 0.5, 0.25, 0.125, 0.0625];
+        let mut made = vec![0.0; 2 * input.len() + 3];
+        for (i, value) in input.iter().enumerate() {
+            for (k, weight) in kernel.iter().enumerate() {
+                made[2 * i + k] += value * weight;
+            }
+        }
+        made[pads_near..pads_near + wanted.len()].to_vec()
+    }
+
+    #[test]
+    fn a_cropped_doubling_is_the_same_part_of_the_whole() {
+        for available in [1, 2, 4, 7] {
+            let input: Vec<f64> = (0..available).map(|i| f64::from(i as u32 + 1)).collect();
+            let whole = double(&input, 0..2 * available, 1);
+            for start in 0..2 * available {
+                for end in start + 1..=2 * available {
+                    let reach = reach_of_doubling(&(start..end), available);
+                    let part = double(&input[reach.input.clone()], start..end, reach.pads.0);
+                    assert_eq!(part, whole[start..end], "{start}..{end} of {}", 2 * available);
+                    let made = 2 * reach.input.len() + 3;
+                    assert_eq!(made - reach.pads.0 - reach.pads.1, end - start);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_convolution_reaches_three_to_each_side() {
+        let reach = reach_of_last(&(10..12), 64);
+        assert_eq!((reach.input, reach.pads), (7..15, (0, 0)));
+        let reach = reach_of_last(&(1..64), 64);
+        assert_eq!((reach.input, reach.pads), (0..64, (2, 3)));
+    }
+
+    fn zeros() -> BTreeMap<String, Tensor> {
+        needed()
+            .into_iter()
+            .map(|(name, shape)| {
+                let values = vec![0.0; shape.iter().product()];
+                (name, Tensor::new(&shape, &values))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn incomplete_weights_and_impossible_windows_are_refused_by_name() {
+        let mut lacking = zeros();
+        lacking.remove("up3.0.bias");
+        let error = UnetWeights::new(vec![("vocals".to_owned(), lacking)]).unwrap_err().to_string();
+        assert_eq!(error, "the weights of vocals lack the tensor up3.0.bias");
+
+        let mut wrong = zeros();
+        wrong.insert("up7.0.bias".to_owned(), Tensor::new(&[3], &[0.0; 3]));
+        let error = UnetWeights::new(vec![("vocals".to_owned(), wrong)]).unwrap_err().to_string();
+        assert_eq!(error, "tensor vocals/up7.0.bias has the shape [3], but [2] is needed");
+
+        let weights = UnetWeights::new(vec![("vocals".to_owned(), zeros())]).unwrap();
+        assert!(unet_graph(&weights, 65, 0..1).is_err());
+        assert!(unet_graph(&weights, 64, 3..3).is_err());
+        assert!(unet_graph(&weights, 64, 60..65).is_err());
+    }
+
+    #[test]
+    fn a_graph_declares_its_tensors_and_reads_back_whole() {
+        let nets = ["a", "b", "c", "d"].map(|stem| (stem.to_owned(), zeros())).to_vec();
+        let weights = UnetWeights::new(nets).unwrap();
+        let bytes = unet_graph(&weights, 64, 63..64).unwrap();
+        let model = ModelProto::decode(bytes.as_slice()).unwrap();
+        let graph = model.graph.as_ref().unwrap();
+        assert_eq!(graph.input[0], ValueInfoProto::floats("magnitude", &[1, 2, 64, 1024]));
+        assert_eq!(graph.output[0], ValueInfoProto::floats("masks", &[4, 2, 1, 1024]));
+        assert_eq!(model.encode_to_vec(), bytes);
+
+        let stems = ["a", "b", "c", "d"];
+        let again = UnetWeights::from_tensors(&stems, &weights.to_tensors(&stems)).unwrap();
+        assert_eq!(unet_graph(&again, 64, 63..64).unwrap(), bytes);
+    }
+}

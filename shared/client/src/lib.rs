@@ -1,1 +1,7 @@
 //! (in construction)
+
+pub mod backoff;
+pub mod congestion;
+pub mod rates;
+pub mod stats;
+pub mod trust;

@@ -1,0 +1,179 @@
+//! What the link counts: atomics for events, bounded sets of samples for times.
+//!
+//! Written by the network task, read by anyone at any time through [`LinkStats`]. The audio thread's own
+//! counters (underruns, late) live in the playout; those here are the network's view. This module must not grow
+//! with the length of the session.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How many of the newest samples the percentiles look at. At ten chunks per second this is more than an hour.
+const KEPT_SAMPLES: usize = 65_536;
+
+/// Percentiles of a time in milliseconds over the newest samples; `max` is over the whole session.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Percentiles {
+    /// Samples ever taken.
+    pub count: u64,
+    /// Half of the samples are at most this.
+    pub p50: f64,
+    /// 99 % of the samples are at most this.
+    pub p99: f64,
+    /// The longest ever.
+    pub max: f64,
+}
+
+/// A snapshot of everything counted since [`connect`](crate::connect), over all reconnects.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LinkStats {
+    /// Stem chunks that arrived and were well formed.
+    pub hops: u64,
+    /// Chunks that arrived after their slot: when the newest mix frame was already a latency further.
+    /// Always 0 in reliable mode, where the listener waits.
+    pub late: u64,
+    /// Chunks (counted in whole hops) whose slot passed and that never came.
+    pub lost: u64,
+    /// The same in frames at the wire rate.
+    pub lost_frames: u64,
+    /// Connections that were opened after the first one.
+    pub reconnects: u64,
+    /// Upstream packets handed to QUIC.
+    pub sent_packets: u64,
+    /// Upstream packets given up: their deadline passed, or the queue was full.
+    pub dropped_packets: u64,
+    /// Mix frames (host rate) drained while there was no session to send them to.
+    pub unsent_frames: u64,
+    /// Stem slots dropped because nobody made room for them in the ring.
+    pub dropped_slots: u64,
+    /// Streams that were no chunk at all, or one this session cannot use.
+    pub malformed: u64,
+    /// From the arrival of the last mix frame a chunk needed at the network task until the chunk was here.
+    pub turnaround_millis: Percentiles,
+    /// Time the model ran for a chunk, as the server says.
+    pub inference_millis: Percentiles,
+    /// Turnaround minus inference: packets, network, queues, resampling.
+    pub overhead_millis: Percentiles,
+    /// The part of the overhead that is the server's own: its time for the chunk minus the inference.
+    pub server_overhead_millis: Percentiles,
+}
+
+/// The live counters behind [`LinkStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hops: AtomicU64,
+    pub(crate) late: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) lost_frames: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
+    pub(crate) sent_packets: AtomicU64,
+    pub(crate) dropped_packets: AtomicU64,
+    pub(crate) unsent_frames: AtomicU64,
+    pub(crate) dropped_slots: AtomicU64,
+    pub(crate) malformed: AtomicU64,
+    pub(crate) turnaround: Samples,
+    pub(crate) inference: Samples,
+    pub(crate) overhead: Samples,
+    pub(crate) server_overhead: Samples,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> LinkStats {
+        LinkStats {
+            hops: self.hops.load(Relaxed),
+            late: self.late.load(Relaxed),
+            lost: self.lost.load(Relaxed),
+            lost_frames: self.lost_frames.load(Relaxed),
+            reconnects: self.reconnects.load(Relaxed),
+            sent_packets: self.sent_packets.load(Relaxed),
+            dropped_packets: self.dropped_packets.load(Relaxed),
+            unsent_frames: self.unsent_frames.load(Relaxed),
+            dropped_slots: self.dropped_slots.load(Relaxed),
+            malformed: self.malformed.load(Relaxed),
+            turnaround_millis: self.turnaround.percentiles(),
+            inference_millis: self.inference.percentiles(),
+            overhead_millis: self.overhead.percentiles(),
+            server_overhead_millis: self.server_overhead.percentiles(),
+        }
+    }
+}
+
+/// Adds to a counter; the value is only ever looked at, never acted on, so no ordering is needed.
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Relaxed);
+}
+
+/// The newest [`KEPT_SAMPLES`] of a duration, in microseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    micros: Vec<u32>,
+    count: u64,
+    max: u32,
+}
+
+impl Samples {
+    pub(crate) fn add(&self, time: Duration) {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = (kept.count % KEPT_SAMPLES as u64) as usize;
+        match kept.micros.get_mut(at) {
+            Some(oldest) => *oldest = micros,
+            None => kept.micros.push(micros),
+        }
+        kept.count += 1;
+        kept.max = kept.max.max(micros);
+    }
+
+    pub(crate) fn percentiles(&self) -> Percentiles {
+        let (mut micros, count, max) = {
+            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (kept.micros.clone(), kept.count, kept.max)
+        };
+        if micros.is_empty() {
+            return Percentiles::default();
+        }
+        micros.sort_unstable();
+        let millis = |micros: u32| f64::from(micros) / 1e3;
+        // Nearest rank: the smallest sample that at least q of all samples do not exceed.
+        let rank =
+            |q: f64| millis(micros[((q * micros.len() as f64).ceil() as usize).clamp(1, micros.len()) - 1]);
+        Percentiles { count, p50: rank(0.5), p99: rank(0.99), max: millis(max) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_by_nearest_rank() {
+        let samples = Samples::default();
+        assert_eq!(samples.percentiles(), Percentiles::default());
+        for millis in (1..=100).rev() {
+            samples.add(Duration::from_millis(millis));
+        }
+        assert_eq!(samples.percentiles(), Percentiles { count: 100, p50: 50.0, p99: 99.0, max: 100.0 });
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_maximum_is_remembered() {
+        let samples = Samples::default();
+        samples.add(Duration::from_secs(9));
+        for _ in 0..3 * KEPT_SAMPLES {
+            samples.add(Duration::from_millis(2));
+        }
+        let seen = samples.percentiles();
+        assert_eq!((seen.p50, seen.p99, seen.max), (2.0, 2.0, 9_000.0));
+        assert_eq!(seen.count, 3 * KEPT_SAMPLES as u64 + 1);
+        assert_eq!(samples.0.lock().unwrap().micros.len(), KEPT_SAMPLES);
+        samples.add(Duration::MAX);
+        assert_eq!(samples.percentiles().max, f64::from(u32::MAX) / 1e3);
+    }
+}

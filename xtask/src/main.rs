@@ -1,2 +1,69 @@
-//! (in construction)
-fn main() {}
+//! `cargo xtask`: prepares the machine, runs the demo, the tests and the benches, and checks the house.
+//! It has no native dependency and knows none of the project's crates: it drives them as programs, so that
+//! it builds first on a machine that has only a Rust toolchain. Nothing that ships may depend on it.
+
+mod bench;
+mod demo;
+mod house;
+mod kit;
+mod setup;
+mod shell;
+mod test;
+mod wav;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Sets up the machine, runs the demo, the tests and the benches, checks the house.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
+#[command(
+    after_help = "Everything it makes goes below target/; models are kept in $REHEARSEKIT_DATA, else in \
+                        target/rehearsekit-data.\n\nExample:\n  cargo xtask demo"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play a real song through a real server, live and in studio quality, and write a page to listen to
+    #[command(after_help = "Example:\n  cargo xtask demo\n  cargo xtask demo --accept-licence htdemucs")]
+    Demo(demo::Args),
+    /// Run every check and test, as the CI does
+    #[command(after_help = "Example:\n  cargo xtask test")]
+    Test(test::Args),
+    /// Check formatting, lints and licences
+    #[command(after_help = "Example:\n  cargo xtask lint")]
+    Lint,
+    /// Check who depends on whom, and the rules for source files
+    #[command(after_help = "Example:\n  cargo xtask arrows")]
+    Arrows,
+    /// Measure what the README claims: quality, live, overhead, speed
+    #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    shell::end_children_on_interrupt()?;
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run_tests(&args),
+        Command::Lint => test::lint(),
+        Command::Arrows => house::check_arrows(),
+        Command::Bench(args) => bench::run(&args),
+    }
+}

@@ -1,0 +1,218 @@
+//! Running other programs: says what it runs, checks that it worked, and ends by id whatever it started,
+//! also on failure and on Ctrl-C. It never ends a process by name, and never one it did not start.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// How long a program gets to end in an orderly way before it is killed.
+const GRACE: Duration = Duration::from_secs(8);
+
+static RUNNING: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends everything started here when the user presses Ctrl-C or the terminal goes away.
+///
+/// # Errors
+/// When the system refuses the handler.
+pub(crate) fn end_children_on_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| {
+        eprintln!("\nxtask: interrupted; ending what was started");
+        let children: Vec<_> = lock(&RUNNING).drain(..).collect();
+        for child in &children {
+            end(child);
+        }
+        std::process::exit(130);
+    })
+    .context("could not install the Ctrl-C handler")
+}
+
+/// Asks a child to end, waits, and kills it when it does not. Holding the lock and having seen it
+/// unreaped means that the id is still this child's and nobody else's.
+fn end(child: &Mutex<Child>) {
+    let mut child = lock(child);
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    let asked = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+    if asked.is_ok_and(|status| status.success()) {
+        let until = Instant::now() + GRACE;
+        while Instant::now() < until {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A program that runs beside us. Dropping it ends it.
+pub(crate) struct Background {
+    child: Arc<Mutex<Child>>,
+    name: String,
+}
+
+impl Background {
+    /// Starts `command`; the caller has set where its output goes.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let name = describe(command);
+        let child = command.spawn().with_context(|| format!("could not start `{name}`"))?;
+        let child = Arc::new(Mutex::new(child));
+        lock(&RUNNING).push(Arc::clone(&child));
+        Ok(Self { child, name })
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        lock(&self.child).id()
+    }
+
+    /// `Some` once it has ended.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub(crate) fn ended(&self) -> Result<Option<ExitStatus>> {
+        lock(&self.child).try_wait().with_context(|| format!("lost track of `{}`", self.name))
+    }
+
+    /// Takes the pipe of its standard output, once.
+    pub(crate) fn take_stdout(&self) -> Option<std::process::ChildStdout> {
+        lock(&self.child).stdout.take()
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub(crate) fn wait(self) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        end(&self.child);
+        lock(&RUNNING).retain(|other| !Arc::ptr_eq(other, &self.child));
+    }
+}
+
+/// The command line as one would type it, for messages.
+pub(crate) fn describe(command: &Command) -> String {
+    let quote = |word: &OsStr| {
+        let word = word.to_string_lossy();
+        if word.contains(' ') { format!("'{word}'") } else { word.into_owned() }
+    };
+    std::iter::once(command.get_program()).chain(command.get_args()).map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs to the end with the terminal's own output, saying what it runs.
+///
+/// # Errors
+/// When it cannot be started or ends with a failure.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let name = describe(command);
+    println!("  $ {name}");
+    let status = Background::start(command)?.wait()?;
+    if !status.success() {
+        bail!("`{name}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs to the end and gives back its standard output; standard error stays on the terminal.
+///
+/// # Errors
+/// When it cannot be started, ends with a failure, or says something that is not UTF-8.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let name = describe(command);
+    let background = Background::start(command.stdout(Stdio::piped()))?;
+    let mut said = String::new();
+    if let Some(mut pipe) = background.take_stdout() {
+        pipe.read_to_string(&mut said).with_context(|| format!("could not read what `{name}` says"))?;
+    }
+    let status = background.wait()?;
+    if !status.success() {
+        bail!("`{name}` failed ({status})\n{said}");
+    }
+    Ok(said)
+}
+
+/// Like [`capture`], announcing the command, and reads the output as one JSON value.
+///
+/// # Errors
+/// As [`capture`], and when the output is not JSON.
+pub(crate) fn capture_json(command: &mut Command) -> Result<Value> {
+    let name = describe(command);
+    println!("  $ {name}");
+    let said = capture(command)?;
+    serde_json::from_str(&said).with_context(|| format!("`{name} ` did not print JSON but:\n{said}"))
+}
+
+/// Whether a program of this name is on the `PATH`.
+pub(crate) fn on_path(name: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+}
+
+/// The top of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Where cargo builds.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}
+
+/// `cargo` itself, in the repository.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(repository());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_background_program_is_gone_after_the_drop() {
+        let sleeper = Background::start(Command::new("sleep").arg("600")).unwrap();
+        let proc_entry = PathBuf::from(format!("/proc/{}", sleeper.id()));
+        assert_eq!(sleeper.ended().unwrap(), None);
+        drop(sleeper);
+        assert!(!proc_entry.exists());
+    }
+
+    #[test]
+    fn a_failing_program_is_an_error_that_names_it() {
+        let error = capture(Command::new("false").arg("really")).unwrap_err().to_string();
+        assert!(error.contains("false really"), "{error}");
+    }
+
+    #[test]
+    fn json_that_is_none_is_shown() {
+        let error = capture_json(Command::new("echo").arg("hm")).unwrap_err().to_string();
+        assert!(error.contains("hm"), "{error}");
+        assert_eq!(capture_json(Command::new("echo").arg("[1]")).unwrap(), serde_json::json!([1]));
+    }
+}

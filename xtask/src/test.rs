@@ -1,0 +1,85 @@
+//! `cargo xtask test`, what the CI runs, and `cargo xtask lint`, its quick part. Every check runs to its end
+//! and passes or fails by itself; what was not run is said. No check here may depend on how fast the machine is.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::kit::{Kit, SPLEETER, shared_dir};
+use crate::shell::{cargo, run};
+use crate::{house, setup};
+
+/// Options of `test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Words for the test runner, like the name of a test
+    #[arg(trailing_var_arg = true, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+/// Prepares the machine, fetches what the tests need, checks the house and runs every test.
+///
+/// # Errors
+/// At the first check that fails, or when the machine cannot be prepared.
+pub(crate) fn run_tests(args: &Args) -> Result<()> {
+    heading("The machine");
+    setup::prepare(setup::Purpose::Spleeter)?;
+
+    heading("The house: arrows, files, licences, format, lints");
+    lint()?;
+
+    heading("The models that tests use");
+    let kit = Kit::for_tests()?;
+    kit.pull(SPLEETER, false)?;
+
+    heading("Tests");
+    let mut environment = vec![("REHEARSEKIT_DATA", kit.data().to_path_buf())];
+    match shared_dir() {
+        Some(shared) => environment.push(("REHEARSEKIT_SHARED", shared)),
+        None => println!("  no songs beside the repository: tests that compare with them have nothing to do"),
+    }
+    let mut runner = cargo();
+    if has("nextest") {
+        runner.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    } else {
+        println!(
+            "  cargo-nextest is not installed: using `cargo test`, the same tests with a plainer report"
+        );
+        runner.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    }
+    run(runner.args(&args.filter).envs(environment.iter().cloned()))?;
+    run(cargo().args(["test", "--workspace", "--doc", "--quiet"]).envs(environment))?;
+
+    heading("Every check and every test passed");
+    Ok(())
+}
+
+/// Arrows, file rules, licences, formatting, clippy; cargo-deny where it is installed.
+///
+/// # Errors
+/// At the first check that fails.
+pub(crate) fn lint() -> Result<()> {
+    house::check_arrows()?;
+    house::check_licences()?;
+    if has("deny") {
+        // Advisories need a database from the internet, so they are asked for by hand: `cargo deny check`.
+        run(cargo().args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        println!(
+            "  not run: cargo-deny is not installed (`cargo install --locked cargo-deny` takes some minutes);"
+        );
+        println!("  the licences were checked against deny.toml all the same, bans and sources were not");
+    }
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+}
+
+fn has(subcommand: &str) -> bool {
+    let mut ask: Command = cargo();
+    ask.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    ask.status().is_ok_and(|status| status.success())
+}
+
+fn heading(text: &str) {
+    println!("\n── {text}");
+}

@@ -47,6 +47,12 @@ pub const MAX_MODELS: usize = 16;
 pub const MAX_PACKET_FRAMES: u32 = 262_144;
 /// Most channels one packet may carry: two for each stem a model may have.
 pub const MAX_PACKET_CHANNELS: u8 = 12;
+/// Largest packet in bytes.
+pub const MAX_PACKET_BYTES: usize =
+    PacketHeader::BYTES + MAX_PACKET_CHANNELS as usize * MAX_PACKET_FRAMES as usize * size_of::<f32>();
+/// Most unidirectional streams (packets) that one side lets the other have open at once. A live link needs a
+/// budget's worth of packets at most, whatever was not read by then is reset.
+pub const MAX_CONCURRENT_UNI: u32 = 256;
 /// Most frames a latency budget may have: 20 s at the fastest wire rate.
 pub const MAX_BUDGET_FRAMES: u32 = 960_000;
 /// Largest host block in frames at the wire rate.

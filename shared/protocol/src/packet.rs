@@ -1,6 +1,6 @@
 //! Audio packets: one per unidirectional stream, both ways, each tagged with its first frame's position.
 //!
-//! A header of 32 bytes, little-endian, then planar `f32`: all frames of channel 0, then of channel 1, …
+//! A header of 40 bytes, little-endian, then planar `f32`: all frames of channel 0, then of channel 1, …
 //!
 //! | bytes | field | |
 //! |---|---|---|
@@ -14,6 +14,7 @@
 //! | 16 | first_frame u64 | position of the first frame |
 //! | 24 | inference_micros u32 | stems: the inference alone; mix: 0 |
 //! | 28 | server_micros u32 | stems: from the arrival of the last mix packet needed until handed to QUIC; mix: 0 |
+//! | 32 | needed_through u64 | stems: position of the last mix frame the server needed for them; mix: 0 |
 //!
 //! Every sample on the wire is finite: encoding turns what is not into 0, decoding refuses it. Lengths
 //! must agree to the byte, and nothing is allocated before they do.
@@ -87,11 +88,13 @@ pub struct PacketHeader {
     pub inference_micros: u32,
     /// Time these stems took in the server altogether.
     pub server_micros: u32,
+    /// Position of the last mix frame the server needed for these stems: the client measures from its arrival.
+    pub needed_through: u64,
 }
 
 impl PacketHeader {
     /// Size on the wire.
-    pub const BYTES: usize = 32;
+    pub const BYTES: usize = 40;
 
     /// A header of a mix packet.
     pub fn mix(epoch: u32, sequence: u32, first_frame: u64, frames: u32) -> Self {
@@ -105,6 +108,7 @@ impl PacketHeader {
             first_frame,
             inference_micros: 0,
             server_micros: 0,
+            needed_through: 0,
         }
     }
 
@@ -123,6 +127,7 @@ impl PacketHeader {
         let (h, payload) =
             bytes.split_first_chunk::<{ Self::BYTES }>().ok_or(PacketError::Short { got: bytes.len() })?;
         let u32_at = |at: usize| u32::from_le_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
+        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
         let kind = match h[0] {
             1 => PacketKind::Mix,
             2 => PacketKind::Stems,
@@ -140,9 +145,10 @@ impl PacketHeader {
             epoch: u32_at(4),
             sequence: u32_at(8),
             frames: u32_at(12),
-            first_frame: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32,
+            first_frame: u64_at(16),
             inference_micros: u32_at(24),
             server_micros: u32_at(28),
+            needed_through: u64_at(32),
         };
         header.check()?;
         Ok((header, payload))
@@ -160,6 +166,7 @@ impl PacketHeader {
         out.extend_from_slice(&self.first_frame.to_le_bytes());
         out.extend_from_slice(&self.inference_micros.to_le_bytes());
         out.extend_from_slice(&self.server_micros.to_le_bytes());
+        out.extend_from_slice(&self.needed_through.to_le_bytes());
     }
 
     fn check(&self) -> Result<(), PacketError> {

@@ -2,7 +2,8 @@
 //!
 //! Strict on purpose: a file that is cut off, damaged or holds no sound is an error with a sentence, never a
 //! silently shorter or quieter song. Encoder delay and padding are trimmed where the container states them
-//! (LAME tags, Ogg granules). This module must never guess at a missing second of music.
+//! (LAME tags, Ogg granules, MP4 edit lists). ALAC has no
+//! checksum, so damage inside an ALAC song may go unnoticed. This module must never guess at missing music.
 
 use std::{
     fs::File,
@@ -23,6 +24,8 @@ use symphonia::core::{
     io::MediaSourceStream,
     meta::MetadataOptions,
 };
+
+use super::mp4_delay;
 
 /// Packets at the head of an MP3 that may refer to bits before the file's beginning.
 const MP3_LEAD_IN_PACKETS: u64 = 3;
@@ -266,6 +269,11 @@ impl<'p> Song<'p> {
         }
         self.check_length(channels.first().map_or(0, |c| c.len() as u64))?;
         let Some((rate, count)) = shape else { return Err(DecodeError::NoFrames(self.path.to_owned())) };
+        let trim = mp4_delay::read(self.path, rate.hz());
+        for channel in &mut channels {
+            channel.drain(..(trim.delay_frames as usize).min(channel.len()));
+            channel.truncate(trim.frames.map_or(usize::MAX, |f| f as usize));
+        }
         Audio::new(rate, channels)
             .map_err(|_| DecodeError::Channels { path: self.path.to_owned(), channels: count })
     }

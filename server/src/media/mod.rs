@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod flac;
 pub mod grid;
+mod mp4_delay;
 pub mod wav;
 pub mod write;
 

@@ -1,0 +1,85 @@
+//! What the server is told: defaults < TOML file < environment < flags, and where each key came from.
+//!
+//! Nothing is ignored in silence: an unknown key or a bad value in any layer, even one that a higher layer
+//! covers, is an error that names the key, its origin and what would be right. This module must not start
+//! anything and must not touch the data folder (see `data_dir`).
+
+mod error;
+mod keys;
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use error::{ConfigError, Origin};
+pub use layers::{Flag, Sources, Value};
+
+/// Everything the server can be told, checked. Make one with [`Config::load`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// UDP address of the link (QUIC).
+    pub listen: SocketAddr,
+    /// TCP address of health, readiness and metrics.
+    pub http: SocketAddr,
+    /// Further host names that HTTP requests may name, besides loopback and the address itself.
+    pub http_hosts: Vec<String>,
+    /// Where models, the server's key and measurements are kept; absolute.
+    pub data: PathBuf,
+    /// Models to load at start; at least one.
+    pub models: Vec<String>,
+    /// The model of a client that names none; one of `models`.
+    pub default_model: String,
+    /// Threads inside one inference.
+    pub threads: usize,
+    /// Inferences at a time.
+    pub workers: usize,
+    /// Sessions at a time.
+    pub max_sessions: usize,
+    /// Log filter, as `info` or `warn,rehearsekit_server=debug`.
+    pub log: String,
+    /// What clients show as this server's name; at most 64 bytes.
+    pub server_name: String,
+    /// How long sessions may still play after a shutdown was asked for.
+    pub drain: Duration,
+    /// Origin of each key, in the order of [`Config::show`].
+    origins: Vec<Origin>,
+}
+
+/// One key of a loaded configuration as `rehearsekit config show` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The key as it is written in the file.
+    pub key: &'static str,
+    /// Its value as it would be written in the file.
+    pub value: String,
+    /// Where the value came from.
+    pub origin: Origin,
+    /// What the key is for.
+    pub about: &'static str,
+}
+
+impl Config {
+    /// Reads all layers and checks all of them.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        layers::load(sources)
+    }
+
+    /// Every key with its value and origin, in a fixed order.
+    pub fn show(&self) -> Vec<Row> {
+        let rows = keys::KEYS.iter().zip(&self.origins);
+        rows.map(|(key, origin)| Row {
+            key: key.name,
+            value: (key.show)(self),
+            origin: origin.clone(),
+            about: key.about,
+        })
+        .collect()
+    }
+
+    /// Where `key` came from; `None` if there is no such key.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        let index = keys::KEYS.iter().position(|k| k.name == key)?;
+        self.origins.get(index)
+    }
+}

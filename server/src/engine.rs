@@ -1,0 +1,93 @@
+//! The narrow door between sessions and inference: what a session needs of a model, and the real thing
+//! behind it over `rehearsekit_models`. Sessions know only the traits, so that the server's life cycle can
+//! be tested apart from any weights. This module must not know sockets, sessions or the wire.
+
+use std::time::Duration;
+
+use rehearsekit_audio::{SampleRate, StemSet};
+
+/// What a client asked for, in the units of the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSpec {
+    /// The model's name; never empty.
+    pub model: String,
+    /// The wire's rate.
+    pub rate: SampleRate,
+    /// The latency the player picked, in frames at the wire's rate.
+    pub budget_frames: u32,
+    /// The largest host block, in frames at the wire's rate.
+    pub block_frames: u32,
+    /// What of the budget the link takes both ways, in frames at the wire's rate.
+    pub link_frames: u32,
+}
+
+/// What a session is promised, in frames at the wire's rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// The model's name.
+    pub model: String,
+    /// Its stems in its own order.
+    pub stems: StemSet,
+    /// How the client should cut the mix.
+    pub packet_frames: u32,
+    /// Exact latency of the algorithm, with resampling and packets.
+    pub algorithmic_frames: u32,
+    /// New audio per inference, rounded up.
+    pub hop_frames: u32,
+    /// Audio the model sees after the hop.
+    pub look_ahead_frames: u32,
+    /// For people: what was picked and why.
+    pub description: String,
+}
+
+/// Why a session cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenRefusal {
+    /// The budget cannot be held with this model on this device.
+    #[error("{reason}")]
+    BudgetTooSmall {
+        /// The smallest that can, in frames at the wire's rate; `None` if none can.
+        smallest_budget_frames: Option<u32>,
+        /// A sentence for the player.
+        reason: String,
+    },
+    /// The engine itself failed.
+    #[error("{0}")]
+    Failed(EngineError),
+}
+
+/// Inference failed; the sentence says where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineError(pub String);
+
+/// Stems of a run of frames.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// Position of the first frame, at the wire's rate.
+    pub first_frame: u64,
+    /// Planar samples, left and right of each travelling stem in order; all of equal length.
+    pub channels: Vec<Vec<f32>>,
+    /// Time spent inside the model for this chunk.
+    pub inference: Duration,
+}
+
+/// All models of one server. Every call may block and is made on a thread that may.
+pub trait Engine: Send + Sync + 'static {
+    /// Loads `model` and runs it once, so that the first session pays for nothing.
+    fn warm(&self, model: &str) -> Result<(), EngineError>;
+    /// A pipeline of a warmed model for one session, and what it promises.
+    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal>;
+}
+
+/// The separation of one session. Owns all of its state; used by one thread at a time.
+pub trait Pipeline: Send {
+    /// Forgets the past; the next frame pushed has this position.
+    fn start_epoch(&mut self, position: u64);
+    /// Takes frames (left and right of equal length) and gives what became ready, in order, without gaps.
+    fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Chunk>, EngineError>;
+    /// Gives the rest of the epoch up to its last frame.
+    fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError>;
+    /// Frames that may still be pushed before an inference happens.
+    fn frames_until_work(&self) -> usize;
+}

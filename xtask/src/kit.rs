@@ -36,7 +36,7 @@ pub(crate) fn data_dir() -> PathBuf {
 
 /// Songs and references kept beside the repository, where there are any.
 pub(crate) fn shared_dir() -> Option<PathBuf> {
-    let folder = match std::env::var_os("REHEARSEKIT_SHARED") {
+    let folder = match std::env::var_os("SONGS_AND_REFERENCE") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => repository().parent()?.join("shared"),
     };

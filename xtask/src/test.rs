@@ -35,7 +35,7 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
     heading("Tests");
     let mut environment = vec![("REHEARSEKIT_DATA", kit.data().to_path_buf())];
     match shared_dir() {
-        Some(shared) => environment.push(("REHEARSEKIT_SHARED", shared)),
+        Some(shared) => environment.push(("SONGS_AND_REFERENCE", shared)),
         None => println!("  no songs beside the repository: tests that compare with them have nothing to do"),
     }
     let mut runner = cargo();

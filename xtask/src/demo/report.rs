@@ -82,13 +82,12 @@ fn take_card(take: &Take) -> String {
     if take.live {
         tiles += &tile(&figures.latency, "latency, constant");
         tiles += &tile(&figures.misses, "underruns · late · lost");
-        tiles += &tile(&figures.turnaround, "turnaround p50 / p99");
-        tiles += &tile(&figures.inference, "of it the network's work");
-        tiles += &tile(&figures.overhead, "of it the server's own");
+        tiles += &tile(&figures.turnaround, "turnaround, p50 / p99");
+        tiles += &tile(&figures.inference, "of it inference, p50 / p99");
+        tiles += &tile(&figures.overhead, "server overhead, p50 / p99");
     } else {
         let music = take.stems[0].1.seconds();
-        tiles +=
-            &tile(&format!("{:.1} s", take.took), &format!("for {music:.1} s of music, start-up included"));
+        tiles += &tile(&format!("{:.1} s", take.took), &format!("for {music:.1} s of music"));
         tiles += &tile(&format!("{:.1}×", music / take.took.max(1e-3)), "the speed of the music");
     }
     let strips: String = take.stems.iter().map(|(stem, _)| strip(&take.name, stem)).collect();
@@ -212,7 +211,7 @@ fn score_table(model: &str, budget: &str, scores: &Value) -> String {
         }
     }
     format!(
-        "<p class=soft>Against the true stems of a song that has them: signal-to-distortion ratio, {}, live at {}. \
+        "<p class=soft>Against the true stems of a song that has them: signal-to-distortion ratio of {}, live at {}. \
          The mix taken as its own stem is the floor.</p><div class=scroll><table><tr><th>Song<th>Stem<th>Mix<th>Live\
          <th>Studio{rows}</table></div>",
         text(model),

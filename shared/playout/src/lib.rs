@@ -1,1 +1,29 @@
-//! (in construction)
+//! Playout: what came back from the server, laid into its slots by position and played at a latency that
+//! never moves, together with the mix it was made from.
+//!
+//! This crate is for the audio thread. After [`Playout::new`] nothing here may allocate, lock, wait, log,
+//! make a system call or panic; its only clock is the audio callback. It knows no network, no file and no
+//! thread: slots arrive by [`Playout::push_slot`] or out of an rtrb ring, faults are counted in atomics.
+//!
+//! *Slots*: positions are cut into slots of [`SLOT_FRAMES`] frames on a fixed grid. Playout decides one
+//! slot ahead whether a slot is there, complete; so it can fade the stems out *before* a hole and in after
+//! it, and its output does not depend on the order of arrival nor on how the host cuts its blocks.
+//!
+//! *Bridging*: over a hole the stem that closes the sum carries the mix and the others are silent, the
+//! main output carries the mix at the largest effective gain.
+
+pub mod counters;
+pub mod gains;
+mod playout;
+pub mod slots;
+mod store;
+
+pub use counters::{PlayoutCounters, PlayoutCounts};
+pub use gains::StemGains;
+pub use playout::{Placed, Playout, PlayoutConfig};
+pub use slots::{MixSlot, StemSlot};
+
+/// Frames of a slot: what playout decides about at once, and the length of every cross-fade.
+pub const SLOT_FRAMES: usize = 64;
+/// Most channels a slot of stems carries: left and right of all stems but the closing one.
+pub const MAX_TRAVELLING_CHANNELS: usize = 2 * (rehearsekit_audio::StemSet::MAX - 1);

@@ -27,22 +27,23 @@ struct Point {
     closely: bool,
 }
 
-/// Columns are 23.2 ms. The budgets leave room for any machine: simulated time does not wait for it.
+/// A spectral model counts in columns of 23.2 ms. Budgets leave room: simulated time waits for no machine.
 const SPLEETER_POINTS: &[Point] = &[
     Point { name: "46 ms", words: &["--budget", "200ms", "--hop", "1", "--look-ahead", "0"], closely: false },
     Point { name: "93 ms", words: &["--budget", "250ms", "--hop", "1", "--look-ahead", "1"], closely: true },
     Point { name: "350 ms", words: &["--budget", "700ms", "--hop", "8", "--look-ahead", "4"], closely: true },
 ];
 
+/// A hybrid model counts its hop and look-ahead in frames, its window in columns.
 const HTDEMUCS_POINTS: &[Point] = &[
     Point {
         name: "7.8 s window, 0.5 s hop",
-        words: &["--budget", "8s", "--window", "336", "--hop", "22", "--look-ahead", "0"],
+        words: &["--budget", "8s", "--window", "336", "--hop", "22528", "--look-ahead", "0"],
         closely: false,
     },
     Point {
         name: "1.95 s window, 0.65 s hop, 0.1 s look-ahead",
-        words: &["--budget", "3s", "--window", "84", "--hop", "28", "--look-ahead", "4"],
+        words: &["--budget", "3s", "--window", "84", "--hop", "28672", "--look-ahead", "4096"],
         closely: false,
     },
 ];

@@ -129,17 +129,19 @@ impl Playout {
     pub fn push_slot(&mut self, stems: &StemSlot) -> Placed {
         let count = PlayoutCounters::add;
         let ahead = self.position + u64::from(self.config.max_block_frames);
-        let Some(arrival) = Arrival::of(stems).filter(|a| stems.position + a.frames as u64 <= ahead) else {
+        let Some(arrival) =
+            Arrival::of(stems).filter(|a| stems.position.saturating_add(a.frames as u64) <= ahead)
+        else {
             count(&self.counters.refused, 1);
             return Placed::Refused;
         };
-        if arrival.slot > self.decided {
-            self.store.put(&arrival, stems);
-            return Placed::Stored;
-        }
         if arrival.slot < self.origin_slot() {
             // Of before the reset: nobody waits for it, so it is no fault to be counted.
             return Placed::Late;
+        }
+        if arrival.slot > self.decided {
+            self.store.put(&arrival, stems);
+            return Placed::Stored;
         }
         // Samples are not touched: what is decided stays. The marks tell late from lost, and both from
         // what merely came twice; where a newer slot has taken the cell it was late for certain.

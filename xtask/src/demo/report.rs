@@ -82,9 +82,9 @@ fn take_card(take: &Take) -> String {
     if take.live {
         tiles += &tile(&figures.latency, "latency, constant");
         tiles += &tile(&figures.misses, "underruns · late · lost");
-        tiles += &tile(&figures.turnaround, "turnaround, p50 / p99");
-        tiles += &tile(&figures.inference, "of it inference, p50 / p99");
-        tiles += &tile(&figures.overhead, "server overhead, p50 / p99");
+        tiles += &tile(&figures.turnaround, "turnaround p50 / p99");
+        tiles += &tile(&figures.inference, "inference p50 / p99");
+        tiles += &tile(&figures.overhead, "overhead p50 / p99");
     } else {
         let music = take.stems[0].1.seconds();
         tiles += &tile(&format!("{:.1} s", take.took), &format!("for {music:.1} s of music"));

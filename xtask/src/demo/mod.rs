@@ -220,7 +220,7 @@ fn fetch_htdemucs(kit: &Kit, args: &Args, notes: &mut Vec<String>) -> Result<boo
 }
 
 fn pull_htdemucs(kit: &Kit) -> Result<bool> {
-    step("Fetching HTDemucs (174 MB)");
+    step("Fetching HTDemucs (98 MB)");
     if !kit.has(HTDEMUCS) {
         setup::prepare(Purpose::Htdemucs)?;
     }
@@ -232,7 +232,7 @@ fn ask_licence() -> Result<bool> {
     println!(
         "\n  HTDemucs separates four stems. Meta allows its weights for personal and research use only, and"
     );
-    print!("  nobody may pass them on. Fetch them (174 MB) under these terms? [y/N] ");
+    print!("  nobody may pass them on. Fetch them (98 MB) under these terms? [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

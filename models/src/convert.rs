@@ -91,7 +91,9 @@ pub enum ConvertError {
         reason: String,
     },
     /// The graph is not the one that the shortening knows.
-    #[error("this is not the HTDemucs graph that can be shortened: expected {expected} {what}, found {found}")]
+    #[error(
+        "this is not the HTDemucs graph that can be shortened: expected {expected} {what}, found {found}"
+    )]
     NotThisGraph {
         /// What was counted.
         what: &'static str,

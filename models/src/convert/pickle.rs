@@ -229,7 +229,9 @@ impl<'a> Machine<'a> {
                 let mut shape = Vec::with_capacity(self.tuples[dims].len());
                 let mut count = 1usize;
                 for dim in &self.tuples[dims] {
-                    let &Value::Int(dim) = dim else { return Err("a shape that is not of numbers".to_owned()) };
+                    let &Value::Int(dim) = dim else {
+                        return Err("a shape that is not of numbers".to_owned());
+                    };
                     let dim = usize::try_from(dim).map_err(|_| format!("an array side of {dim}"))?;
                     count = count.checked_mul(dim).ok_or("an array larger than memory")?;
                     shape.push(dim);
@@ -255,7 +257,8 @@ impl<'a> Machine<'a> {
             let (Value::Str(name), Value::Array(array)) = (key, value) else {
                 return Err(format!("an entry that is no named array: {key:?}"));
             };
-            let tensor = self.arrays[array].clone().ok_or_else(|| format!("the array {name} has no content"))?;
+            let tensor =
+                self.arrays[array].clone().ok_or_else(|| format!("the array {name} has no content"))?;
             tensors.insert(name.to_owned(), tensor);
         }
         if tensors.is_empty() {

@@ -69,7 +69,9 @@ fn code_is_named_and_refused() {
 
 #[test]
 fn multiplication_and_endlessness_are_refused() {
-    assert!(read_tensors(&vec![b'N'; MAX_INSTRUCTIONS + 10]).unwrap_err().to_string().contains("instructions"));
+    assert!(
+        read_tensors(&vec![b'N'; MAX_INSTRUCTIONS + 10]).unwrap_err().to_string().contains("instructions")
+    );
     let text = "x".repeat(1000);
     let mut bomb = b"\x80\x02c_codecs\nencode\nq\x00X".to_vec();
     bomb.extend((text.len() as u32).to_le_bytes());

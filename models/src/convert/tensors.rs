@@ -39,7 +39,11 @@ pub struct ExpectedTensor {
 impl ExpectedTensor {
     /// An input of a fixed shape.
     pub fn input(name: &str, shape: &[usize]) -> Self {
-        Self { side: TensorSide::Input, name: name.to_owned(), shape: shape.iter().copied().map(Some).collect() }
+        Self {
+            side: TensorSide::Input,
+            name: name.to_owned(),
+            shape: shape.iter().copied().map(Some).collect(),
+        }
     }
 
     /// An output of a fixed shape.
@@ -83,9 +87,8 @@ pub fn check_model(model: &ModelProto, expected: &[ExpectedTensor]) -> Result<()
         })?;
         check_one(info, tensor)?;
     }
-    let known = |info: &ValueInfoProto| {
-        expected.iter().any(|t| t.side == TensorSide::Input && t.name == info.name())
-    };
+    let known =
+        |info: &ValueInfoProto| expected.iter().any(|t| t.side == TensorSide::Input && t.name == info.name());
     if let Some(extra) = inputs.iter().find(|info| !known(info)) {
         return Err(ConvertError::WrongShape {
             tensor: extra.name().to_owned(),
@@ -182,13 +185,15 @@ mod tests {
     #[test]
     fn a_wrong_file_is_refused_with_the_name_and_both_shapes() {
         let (_folder, path) = stored(&[1, 2, 100]);
-        let good = [ExpectedTensor::input("mix", &[1, 2, 100]), ExpectedTensor::output("stems", &[1, 2, 100])];
+        let good =
+            [ExpectedTensor::input("mix", &[1, 2, 100]), ExpectedTensor::output("stems", &[1, 2, 100])];
         check_tensors(&path, &good).unwrap();
 
         let error = check_tensors(&path, &[ExpectedTensor::input("mix", &[1, 2, 44])]).unwrap_err();
         assert_eq!(error.to_string(), "tensor mix has the shape [1, 2, 100], but [1, 2, 44] is needed");
 
-        let error = check_tensors(&path, &[good[0].clone(), ExpectedTensor::output("masks", &[1])]).unwrap_err();
+        let error =
+            check_tensors(&path, &[good[0].clone(), ExpectedTensor::output("masks", &[1])]).unwrap_err();
         assert_eq!(error.to_string(), "the model has no output named masks; it has stems");
     }
 

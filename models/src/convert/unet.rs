@@ -16,9 +16,7 @@ use std::ops::Range;
 
 use prost::Message;
 
-use super::onnx::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
-};
+use super::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use super::{ConvertError, Tensor};
 
 /// Bins the networks see.

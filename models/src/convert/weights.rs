@@ -102,7 +102,8 @@ pub fn parse_weights(file: Bytes) -> Result<BTreeMap<String, Tensor>, ConvertErr
         let [start, end] = entry.data_offsets;
         let count = entry.shape.iter().try_fold(4usize, |n, &d| n.checked_mul(d));
         let range = (8 + length).checked_add(start).zip((8 + length).checked_add(end));
-        let Some((start, end)) = range.filter(|&(s, e)| s <= e && e <= file.len() && count == Some(e - s)) else {
+        let Some((start, end)) = range.filter(|&(s, e)| s <= e && e <= file.len() && count == Some(e - s))
+        else {
             return Err(damaged(&format!("the bytes of {name} are not all there")));
         };
         if entry.dtype != "F32" {

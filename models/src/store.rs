@@ -1,0 +1,335 @@
+//! The models on this machine: which there are, getting them, checking them, taking them along.
+//!
+//! `DATA/models/NAME/` holds a model's manifest, its converted files and `installed.toml` with the SHA-256 of
+//! each. A model is there whole or not at all: everything is made in a staging folder on the same disk and
+//! renamed into place at the end. Nothing here loads or runs a model.
+
+mod archive;
+mod install;
+pub(crate) mod staging;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::convert::{ConvertError, htdemucs};
+use crate::fetch::{Cancel, FetchError, FetchProgress, FetchStep, Progress, hash_file};
+use crate::manifest::{self, Family, Manifest, ManifestError};
+use staging::Workshop;
+
+pub use install::PullOptions;
+
+/// How far a pull is.
+pub type PullProgress = FetchProgress;
+
+const MANIFEST: &str = "manifest.toml";
+const INSTALLED: &str = "installed.toml";
+/// The weights of a spectral U-Net, in the safetensors format.
+pub const UNET_WEIGHTS: &str = "weights.safetensors";
+
+/// Why the store cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Nobody knows a model of that name.
+    #[error(
+        "there is no model named {name}; known are {known}. A model of your own: rehearsekit models import MANIFEST"
+    )]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The model is known, but not on this machine.
+    #[error("the model {name} is not installed; get it with: rehearsekit models pull {name}")]
+    NotInstalled {
+        /// Its name.
+        name: String,
+    },
+    /// The licence was not agreed to.
+    #[error(
+        "{name} may be used only under its licence ({licence}): {summary} If you agree: rehearsekit models pull {name} --accept-licence {name}"
+    )]
+    LicenceNotAccepted {
+        /// The model's name.
+        name: String,
+        /// The licence's name.
+        licence: String,
+        /// What it says.
+        summary: String,
+    },
+    /// A stored file is not what was stored.
+    #[error(
+        "the model {name} is damaged: {reason}. Get it again: rehearsekit models remove {name}, then rehearsekit models pull {name}"
+    )]
+    Damaged {
+        /// The model's name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another process is changing the store.
+    #[error("another rehearsekit is changing the models in {folder} right now; try again when it is done", folder = folder.display())]
+    Busy {
+        /// The store's folder.
+        folder: PathBuf,
+    },
+    /// An archive cannot be used.
+    #[error("{path} is not a model exported by rehearsekit: {reason}", path = path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no place for data.
+    #[error("no data folder is known: set REHEARSEKIT_DATA or HOME")]
+    NoDataFolder,
+    /// Fetching failed, or a file could not be read or written.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file could not be converted.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    /// A manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// `installed.toml`: what is in a model's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inventory {
+    format: u32,
+    licence_accepted: bool,
+    files: Vec<StoredFile>,
+}
+
+/// A file of an installed model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredFile {
+    /// Its name in the model's folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 it had when it was stored, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What an engine loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The weights file of a spectral U-Net; see [`crate::convert::unet`].
+    Unet(PathBuf),
+    /// The graph files of a hybrid model by their windows, in columns.
+    Hybrid(BTreeMap<usize, PathBuf>),
+}
+
+/// A model that is on this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Installed {
+    /// What it is.
+    pub manifest: Manifest,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its files, without manifest and inventory.
+    pub files: Vec<StoredFile>,
+}
+
+impl Installed {
+    /// What an engine loads.
+    pub fn content(&self) -> Content {
+        match &self.manifest.family {
+            Family::SpectralUnet(_) => Content::Unet(self.dir.join(UNET_WEIGHTS)),
+            Family::HybridDemucs(family) => Content::Hybrid(
+                family.windows.iter().map(|&t| (t, self.dir.join(htdemucs::graph_file(t)))).collect(),
+            ),
+        }
+    }
+
+    /// The path of a file that is kept along with the model, such as an example song.
+    pub fn extra(&self, name: &str) -> Option<PathBuf> {
+        self.files.iter().find(|file| file.name == name).map(|file| self.dir.join(&file.name))
+    }
+
+    /// Bytes on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Hashes every file anew.
+    ///
+    /// # Errors
+    /// Names the first file that is missing or is not what was stored.
+    pub fn verify(&self, cancel: &Cancel, progress: &mut Progress<'_>) -> Result<(), StoreError> {
+        let total_bytes = Some(self.bytes());
+        let mut done_bytes = 0;
+        let damaged = |reason: String| StoreError::Damaged { name: self.manifest.name.clone(), reason };
+        for file in &self.files {
+            progress(PullProgress { step: FetchStep::Verifying, done_bytes, total_bytes });
+            match hash_file(&self.dir.join(&file.name), cancel) {
+                Ok(found) if found == file.sha256 => {}
+                Ok(_) => return Err(damaged(format!("{} was changed or cut short", file.name))),
+                Err(FetchError::Cancelled) => return Err(FetchError::Cancelled.into()),
+                Err(error) => return Err(damaged(error.to_string())),
+            }
+            done_bytes += file.bytes;
+        }
+        progress(PullProgress { step: FetchStep::Verifying, done_bytes, total_bytes });
+        Ok(())
+    }
+}
+
+/// A line of [`Store::list`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// What the model is.
+    pub manifest: Manifest,
+    /// Bytes on this machine's disk; `None` when it is not installed.
+    pub installed_bytes: Option<u64>,
+}
+
+/// The models on this machine.
+#[derive(Clone, Debug)]
+pub struct Store {
+    data: PathBuf,
+}
+
+/// Where data is kept when nobody says otherwise: `$REHEARSEKIT_DATA`, else `$XDG_DATA_HOME/rehearsekit`, else
+/// `~/.local/share/rehearsekit`.
+///
+/// # Errors
+/// When none of these is set.
+pub fn default_data_dir() -> Result<PathBuf, StoreError> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("REHEARSEKIT_DATA")
+        .or_else(|| Some(set("XDG_DATA_HOME")?.join("rehearsekit")))
+        .or_else(|| Some(set("HOME")?.join(".local/share/rehearsekit")))
+        .ok_or(StoreError::NoDataFolder)
+}
+
+impl Store {
+    /// Opens the store in the data folder `data`, making it when needed, and sweeps away what a killed process
+    /// left.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn open(data: &Path) -> Result<Self, StoreError> {
+        let store = Self { data: data.to_owned() };
+        // Somebody else at work is no reason not to use what is there.
+        drop(Workshop::take(&store.models())?);
+        Ok(store)
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    fn models(&self) -> PathBuf {
+        self.data.join("models")
+    }
+
+    fn workshop(&self) -> Result<Workshop, StoreError> {
+        Workshop::take(&self.models())?.ok_or_else(|| StoreError::Busy { folder: self.models() })
+    }
+
+    /// The installed model `name`. Its files' sizes are checked; for their content see [`Installed::verify`].
+    ///
+    /// # Errors
+    /// When it is not installed, or what is there is damaged.
+    pub fn installed(&self, name: &str) -> Result<Installed, StoreError> {
+        let dir = self.models().join(name);
+        if !manifest::is_file_name(name) || !dir.join(INSTALLED).is_file() {
+            return Err(match self.known(name) {
+                Some(_) => StoreError::NotInstalled { name: name.to_owned() },
+                None => self.unknown(name),
+            });
+        }
+        let damaged = |reason: String| StoreError::Damaged { name: name.to_owned(), reason };
+        let manifest = Manifest::read(&dir.join(MANIFEST)).map_err(|e| damaged(e.to_string()))?;
+        let inventory = std::fs::read_to_string(dir.join(INSTALLED)).map_err(|e| damaged(e.to_string()))?;
+        let inventory: Inventory = toml::from_str(&inventory).map_err(|e| damaged(e.to_string()))?;
+        if manifest.name != name {
+            return Err(damaged(format!("its manifest is that of {}", manifest.name)));
+        }
+        for file in &inventory.files {
+            let there = std::fs::metadata(dir.join(&file.name)).map(|metadata| metadata.len()).ok();
+            if !manifest::is_stored_name(&file.name) || there != Some(file.bytes) {
+                return Err(damaged(format!("{} is missing or cut short", file.name)));
+            }
+        }
+        Ok(Installed { manifest, dir, files: inventory.files })
+    }
+
+    /// The installed model `name`, with every file hashed anew.
+    ///
+    /// # Errors
+    /// When it is not installed, or what is there is damaged.
+    pub fn verified(&self, name: &str) -> Result<Installed, StoreError> {
+        let installed = self.installed(name)?;
+        installed.verify(&Cancel::new(), &mut |_| {})?;
+        Ok(installed)
+    }
+
+    /// Every model that is known or installed: the built-in ones first, then a user's own by name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. A damaged model is listed as not installed if it is built in.
+    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let mut listed: Vec<Listed> = Vec::new();
+        for known in manifest::built_in() {
+            let installed = self.installed(&known.name).ok();
+            let installed_bytes = installed.as_ref().map(Installed::bytes);
+            listed.push(Listed { manifest: installed.map_or(known, |i| i.manifest), installed_bytes });
+        }
+        let folder = self.models();
+        let entries = std::fs::read_dir(&folder).map_err(FetchError::io(&folder))?;
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        for name in names {
+            let is_listed = listed.iter().any(|line| line.manifest.name == name);
+            if !is_listed && let Ok(own) = self.installed(&name) {
+                let installed_bytes = Some(own.bytes());
+                listed.push(Listed { manifest: own.manifest, installed_bytes });
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The built-in manifest of `name`.
+    pub fn known(&self, name: &str) -> Option<Manifest> {
+        manifest::built_in().into_iter().find(|manifest| manifest.name == name)
+    }
+
+    /// Removes the installed model `name`, whole or damaged.
+    ///
+    /// # Errors
+    /// When there is none, or another process is changing the store.
+    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let dir = self.models().join(name);
+        if !manifest::is_file_name(name) || !dir.is_dir() {
+            return Err(match self.known(name) {
+                Some(_) => StoreError::NotInstalled { name: name.to_owned() },
+                None => self.unknown(name),
+            });
+        }
+        let workshop = self.workshop()?;
+        workshop.stage()?.discard(&dir)?;
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> StoreError {
+        let known: Vec<String> =
+            self.list().unwrap_or_default().into_iter().map(|line| line.manifest.name).collect();
+        StoreError::Unknown { name: name.to_owned(), known: known.join(", ") }
+    }
+}
+
+#[cfg(test)]
+#[path = "store/store_tests.rs"]
+mod tests;

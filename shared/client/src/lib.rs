@@ -1,7 +1,34 @@
-//! (in construction)
+//! The network client: a mix goes out over QUIC, stems come in, both through rtrb rings.
+//!
+//! [`connect`] returns at once and everything happens in the background of the caller's tokio runtime: finding
+//! the server, agreeing on a session, cutting the mix into packets, giving up what is too late, reconnecting.
+//! The audio thread sees two rings and nothing else; the main thread sees a [`Link`], none of whose functions
+//! waits for the network.
+//!
+//! This crate must not play out, bridge or mix anything (that is `playout`), must not read audio files, and
+//! must never make a caller wait. What arrives is not trusted: it ends the session with a typed error, and the
+//! link tries again.
 
+mod account;
 pub mod backoff;
 pub mod congestion;
+mod dial;
+mod downstream;
+mod error;
+mod link;
 pub mod rates;
+mod sender;
 pub mod stats;
+mod streaming;
+mod supervisor;
+mod transport;
 pub mod trust;
+mod upstream;
+
+pub use error::LinkError;
+pub use link::{Link, LinkConfig, LinkEnd, LinkState, connect};
+pub use rates::Decimation;
+pub use rehearsekit_protocol::{OpenRequest, Opened, Refusal, RefusalCode};
+pub use stats::{LinkStats, Percentiles};
+pub use transport::TlsError;
+pub use trust::{Fingerprint, FingerprintError, ServerTrust};

@@ -8,7 +8,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quinn::{AckFrequencyConfig, ClientConfig, IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig};
+use quinn::{
+    AckFrequencyConfig, ClientConfig, IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig,
+};
 use rehearsekit_protocol::{ALPN, MAX_CONCURRENT_UNI, MAX_PACKET_BYTES, Mode};
 use rustls::crypto::CryptoProvider;
 

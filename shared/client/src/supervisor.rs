@@ -1,0 +1,193 @@
+//! The link's life: attempt, session, wait, attempt again, until it is closed.
+//!
+//! Whatever happens, the mix ring keeps being drained; only a reliable link that waits for its first session
+//! leaves the mix where it is, since nothing of it may be lost. This module must not look into packets.
+
+use std::{sync::Arc, time::Duration};
+
+use quinn::{Endpoint, VarInt};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    LinkConfig, LinkError, LinkState,
+    backoff::Backoff,
+    dial::{self, Failed, is_live},
+    error::Next,
+    link::{Orders, Rings},
+    stats::{Counters, add},
+    streaming::{self, Ended},
+};
+
+/// The first wait between attempts, and the longest.
+pub(crate) const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// A refusal that may turn into a yes by itself is looked at again after this; one that needs a change, later.
+const REFUSED_FOR_NOW: Duration = Duration::from_secs(3);
+const REFUSED_FOR_GOOD: Duration = Duration::from_secs(30);
+/// A session that lived this long shows a server worth coming back to at once.
+const PROVEN_AFTER: Duration = Duration::from_secs(2);
+/// The ring is looked at this often while there is nobody to send to.
+const IDLE_POLL: Duration = Duration::from_millis(5);
+/// An orderly goodbye takes a round trip; beyond this nobody is listening any more.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
+
+pub(crate) struct Supervisor {
+    pub(crate) config: LinkConfig,
+    pub(crate) rings: Rings,
+    pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) state: Arc<watch::Sender<LinkState>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) backoff: Backoff,
+}
+
+impl Supervisor {
+    /// Runs until the link is closed.
+    pub(crate) async fn run(mut self) {
+        let (mut attempt, mut epoch, mut sessions) = (0, 0, 0_u64);
+        let mut last_error = None;
+        while !self.stopped() {
+            attempt += 1;
+            self.state.send_replace(LinkState::Connecting { attempt, last_error: last_error.clone() });
+            let mut endpoints = Vec::new();
+            let start = Instant::now();
+            let hold = !is_live(self.config.open.mode);
+            let config = self.config.clone();
+            let dialling = dial::dial(&config, start, &mut endpoints);
+            let Some(dialled) = self.while_idle(dialling, hold).await else {
+                close(endpoints).await;
+                return;
+            };
+            let next = match dialled {
+                Ok(dialled) => {
+                    info!(
+                        session = dialled.opened.session,
+                        plan = dialled.opened.description,
+                        "link is live"
+                    );
+                    self.state.send_replace(LinkState::Live(dialled.opened.clone()));
+                    add(&self.counters.reconnects, u64::from(sessions > 0));
+                    sessions += 1;
+                    let Self { rings, orders, counters, .. } = &mut self;
+                    let ended =
+                        streaming::run(&config, dialled, rings, orders, counters, &mut epoch, start).await;
+                    attempt = 0;
+                    if start.elapsed() > PROVEN_AFTER {
+                        self.backoff.reset();
+                    }
+                    match ended {
+                        Ended::Stopped => {
+                            close(endpoints).await;
+                            return;
+                        }
+                        Ended::Broken(error) if hold => self.failed(LinkError::Interrupted(Box::new(error))),
+                        Ended::Broken(error) => self.failed_or_again(error, &mut last_error),
+                    }
+                }
+                Err(Failed::Error(error)) => self.failed_or_again(error, &mut last_error),
+                Err(Failed::Refused(refusal)) => {
+                    warn!(code = ?refusal.code, "refused: {refusal}");
+                    let worth = refusal.code.is_worth_retrying();
+                    self.state.send_replace(LinkState::Refused(refusal));
+                    let wait = if worth { REFUSED_FOR_NOW } else { REFUSED_FOR_GOOD };
+                    Some(self.backoff.jittered(wait))
+                }
+            };
+            // Closing takes up to a moment; the ring goes on being drained meanwhile.
+            if self.while_idle(close(endpoints), false).await.is_none() {
+                return;
+            }
+            let retries = self.orders.borrow().retries;
+            self.wait(next, retries).await;
+        }
+    }
+
+    fn failed_or_again(&mut self, error: LinkError, last_error: &mut Option<LinkError>) -> Option<Duration> {
+        let wait = match error.next() {
+            Next::Never => return self.failed(error),
+            Next::After(wait) => self.backoff.jittered(wait),
+            Next::Backoff => self.backoff.next_wait(),
+        };
+        debug!(?wait, "no session: {error}");
+        *last_error = Some(error.clone());
+        self.state.send_replace(LinkState::Connecting { attempt: 0, last_error: Some(error) });
+        Some(wait)
+    }
+
+    fn failed(&mut self, error: LinkError) -> Option<Duration> {
+        warn!("link failed: {error}");
+        self.state.send_replace(LinkState::Failed(error));
+        None
+    }
+
+    fn stopped(&self) -> bool {
+        self.orders.has_changed().is_err() || self.orders.borrow().stop
+    }
+
+    /// Waits (`None`: for good) unless told to try again or to stop.
+    async fn wait(&mut self, wait: Option<Duration>, retries: u64) {
+        let mut orders = self.orders.clone();
+        let told = async move {
+            // An error means that the link is gone, which ends the wait as well.
+            let _ = orders.wait_for(|orders| orders.retries != retries).await;
+        };
+        let patience = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        let either = async {
+            tokio::select! { () = told => {}, () = patience => {} }
+        };
+        self.while_idle(either, false).await;
+    }
+
+    /// Does `work` and drains the mix ring beside it, unless it is to be `hold`. `None` when the link is to stop.
+    async fn while_idle<T>(&mut self, work: impl Future<Output = T>, hold: bool) -> Option<T> {
+        tokio::pin!(work);
+        let mut poll = interval(IDLE_POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut orders = self.orders.clone();
+        let stop = async move {
+            let _ = orders.wait_for(|orders| orders.stop).await;
+        };
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => return None,
+                done = &mut work => return Some(done),
+                _ = poll.tick() => if !hold {
+                    self.drain();
+                },
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut frames = 0;
+        while let Ok(slot) = self.rings.mix.pop() {
+            frames += u64::from(slot.frames);
+        }
+        add(&self.counters.unsent_frames, frames);
+        // Nobody is there to flush anything for: orders to finish are done with.
+        self.rings.finishes_done = self.orders.borrow().finishes;
+    }
+}
+
+/// Closes every connection of the endpoints and waits a moment for the goodbyes to get out.
+async fn close(endpoints: Vec<Endpoint>) {
+    for endpoint in &endpoints {
+        endpoint.close(VarInt::from_u32(0), b"done");
+    }
+    let idle = async {
+        for endpoint in &endpoints {
+            endpoint.wait_idle().await;
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE_WITHIN, idle).await;
+}

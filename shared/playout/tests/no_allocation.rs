@@ -68,10 +68,8 @@ fn nothing_on_the_audio_thread_allocates() {
             // Every seventh is lost, every third comes far too late, one is nonsense, one waits in the ring.
             for (i, slot) in slots.iter().enumerate().filter(|(i, _)| i % 7 != 0) {
                 let due = slot.position as usize + if i % 3 == 0 { 6_000 } else { 1_000 };
-                if (played..played + block).contains(&due) {
-                    if i % 2 == 0 || producer.push(*slot).is_err() {
-                        playout.push_slot(slot);
-                    }
+                if (played..played + block).contains(&due) && (i % 2 == 0 || producer.push(*slot).is_err()) {
+                    playout.push_slot(slot);
                 }
             }
             playout.push_slot(&StemSlot { position: u64::MAX, ..slots[0] });

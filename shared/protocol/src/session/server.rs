@@ -53,7 +53,7 @@ impl State {
 pub struct ServerSession {
     state: State,
     versions: RangeInclusive<u16>,
-    /// Encoded at the start but for the version, so that it cannot fail later.
+    /// Tried out when the session is made, so that the welcome cannot fail later.
     server_name: String,
     models: Vec<String>,
     reader: FrameReader,

@@ -1,0 +1,140 @@
+//! The wire as bytes, written out by hand from the tables in `message` and `packet`, not from the encoder.
+//! If one of these changes, builds in the field stop understanding each other: raise the version instead.
+
+mod common;
+
+use common::*;
+use rehearsekit_protocol::*;
+
+fn client(expected: &str, message: ClientMessage) {
+    assert_eq!(bytes_of(&message), hex(expected), "{message:?}");
+    assert_eq!(ClientMessage::decode(&hex(expected)[2..]), Ok(message));
+}
+
+fn server(expected: &str, message: ServerMessage) {
+    assert_eq!(server_bytes_of(&message), hex(expected), "{message:?}");
+    assert_eq!(ServerMessage::decode(&hex(expected)[2..]), Ok(message));
+}
+
+#[test]
+fn hello() {
+    client(
+        "0d00 01 5248534b 0100 0300 0200 6162",
+        ClientMessage::Hello { min_version: 1, max_version: 3, client_name: "ab".into() },
+    );
+}
+
+#[test]
+fn open() {
+    client("1500 02 0100 6d 80bb0000 e02e0000 00020000 204e0000 00", ClientMessage::Open(request()));
+    let bounce = OpenRequest { model: String::new(), mode: Mode::Reliable, ..request() };
+    client("1400 02 0000 80bb0000 e02e0000 00020000 204e0000 01", ClientMessage::Open(bounce));
+}
+
+#[test]
+fn heartbeat_and_echo() {
+    client("0500 03 04030201", ClientMessage::Heartbeat { sequence: 0x0102_0304 });
+    server("0500 84 04030201", ServerMessage::HeartbeatEcho { sequence: 0x0102_0304 });
+}
+
+#[test]
+fn goodbyes() {
+    let reasons = [
+        ("01", CloseReason::ClientDone),
+        ("02", CloseReason::ServerShutdown),
+        ("03", CloseReason::ProtocolError),
+        ("04", CloseReason::TooSlow),
+        ("05", CloseReason::Silent),
+        ("06", CloseReason::Internal),
+    ];
+    for (code, reason) in reasons {
+        client(&format!("0200 04 {code}"), ClientMessage::Close { reason });
+        server(&format!("0200 85 {code}"), ServerMessage::Closing { reason });
+    }
+}
+
+#[test]
+fn welcome() {
+    server(
+        "1000 81 0100 0300 737276 02 0100 61 0200 6263",
+        ServerMessage::Welcome {
+            version: 1,
+            server_name: "srv".into(),
+            models: vec!["a".into(), "bc".into()],
+        },
+    );
+}
+
+#[test]
+fn opened_session() {
+    server(
+        "3c00 82 8877665544332211 0100 6d 02 0600 766f63616c73 0d00 6163636f6d70616e696d656e74
+         00040000 e02e0000 851a0000 6b110000 5b040000 0200 6869",
+        ServerMessage::Opened(opened()),
+    );
+}
+
+#[test]
+fn refused() {
+    let no = |code, smallest_budget_frames| {
+        ServerMessage::Refused(Refusal { code, message: "no".into(), smallest_budget_frames })
+    };
+    server("0b00 83 03 0200 6e6f 01 28230000", no(RefusalCode::BudgetTooSmall, Some(9_000)));
+    let codes = [
+        ("01", RefusalCode::Version),
+        ("02", RefusalCode::UnknownModel),
+        ("03", RefusalCode::BudgetTooSmall),
+        ("04", RefusalCode::Full),
+        ("05", RefusalCode::NotReady),
+        ("06", RefusalCode::ShuttingDown),
+        ("07", RefusalCode::BadRequest),
+        ("08", RefusalCode::Busy),
+        ("ee", RefusalCode::Other(0xee)),
+    ];
+    for (byte, code) in codes {
+        server(&format!("0700 83 {byte} 0200 6e6f 00"), no(code, None));
+    }
+}
+
+#[test]
+fn hello_and_refused_may_grow_at_their_ends() {
+    let hello = hex("01 5248534b 0100 0300 0200 6162 ffff");
+    assert!(matches!(ClientMessage::decode(&hello), Ok(ClientMessage::Hello { max_version: 3, .. })));
+    let refused = hex("83 01 0200 6e6f 00 ffff");
+    assert!(matches!(ServerMessage::decode(&refused), Ok(ServerMessage::Refused(_))));
+    let heartbeat = hex("03 04030201 ff");
+    assert_eq!(ClientMessage::decode(&heartbeat), Err(MessageError::Trailing { bytes: 1 }));
+}
+
+#[test]
+fn packets() {
+    let mix = Packet {
+        header: PacketHeader { end_of_epoch: true, ..PacketHeader::mix(3, 7, 0x1_0000_0002, 2) },
+        channels: vec![vec![1.0, -0.5], vec![0.25, 0.0]],
+    };
+    let expected = "01 01 02 00 03000000 07000000 02000000 0200000001000000 00000000 00000000
+                    0000000000000000  0000803f 000000bf  0000803e 00000000";
+    assert_eq!(mix.encode().unwrap(), hex(expected));
+    assert_eq!(Packet::decode(&hex(expected)), Ok(mix));
+
+    let stems = Packet {
+        header: PacketHeader {
+            kind: PacketKind::Stems,
+            end_of_epoch: false,
+            channels: 2,
+            epoch: 0xaabb_ccdd,
+            sequence: 0x1122_3344,
+            frames: 1,
+            first_frame: 0x0102_0304_0506_0708,
+            inference_micros: 0x0001_0203,
+            server_micros: 0x0a0b_0c0d,
+            needed_through: 0x1112_1314_1516_1718,
+        },
+        channels: vec![vec![2.0], vec![-1.0]],
+    };
+    let expected = "02 00 02 00 ddccbbaa 44332211 01000000 0807060504030201 03020100 0d0c0b0a
+                    1817161514131211  00000040  000080bf";
+    assert_eq!(stems.encode().unwrap(), hex(expected));
+    assert_eq!(Packet::decode(&hex(expected)), Ok(stems));
+    assert_eq!(packet_bytes(2, 1), hex(expected).len());
+}

@@ -4,7 +4,7 @@
 //! A page on the internet can make a browser ask any address for it (DNS rebinding, cross-site requests).
 //! So each request must name a host we are known by, and a browser's Origin must be one of those too.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -18,7 +18,11 @@ use axum::{
     routing::get,
 };
 
-use crate::state::Shared;
+use tokio::sync::watch;
+
+use crate::{quic::Life, state::Shared};
+
+mod patience;
 
 /// The hosts a request may name.
 #[derive(Debug, Clone)]
@@ -78,6 +82,15 @@ pub(crate) fn router(shared: Arc<Shared>, hosts: AllowedHosts) -> Router {
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics\n") })
         .layer(middleware::from_fn_with_state(Arc::new(hosts), check_host))
         .with_state(shared)
+}
+
+/// Answers on `listener` until `life` is over.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    mut life: watch::Receiver<Life>,
+) -> io::Result<()> {
+    axum::serve(patience::Listener::new(listener), router).with_graceful_shutdown(async move { Life::over(&mut life).await }).await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -1,4 +1,10 @@
-//! (in construction)
+//! The separation server as a library: listeners, a configuration and a shutdown in, sessions served until
+//! it is over. [`run`] is the whole of it; the parts are told apart below.
+//!
+//! The way of the audio: `quic` lets a connection in, `session` talks to it and orders its packets, `workers`
+//! run the pipeline that `engine` opened, and the chunks go back through the session. [`http`] only watches.
+//! This crate must never print, parse a command line, or end the process.
+
 pub mod config;
 pub mod data_dir;
 pub mod engine;
@@ -6,6 +12,10 @@ pub mod http;
 pub mod identity;
 pub mod media;
 pub mod metrics;
+mod quic;
+mod serve;
 mod session;
 mod state;
 pub mod workers;
+
+pub use serve::{Event, Listeners, ServeError, run_with};

@@ -1,2 +1,311 @@
+//! One connection from handshake to goodbye. Each has its own task, and whatever goes wrong in it ends it
+//! and nothing else. This module decides who gets a session and how sessions end; the playing itself is
+//! `player`. It must not run inference: that is the workers' job.
+
+mod control;
 mod intake;
+mod job;
+mod outbox;
+mod player;
 mod samples;
+
+use std::{sync::Arc, time::Duration};
+
+use quinn::Incoming;
+use rehearsekit_audio::SampleRate;
+use rehearsekit_protocol::{
+    CloseReason, HANDSHAKE_WITHIN, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerEvent, ServerSession,
+    SessionError,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+use tracing::Instrument as _;
+
+use crate::{
+    engine::{OpenRefusal, OpenSpec, Pipeline, Promise},
+    quic::{Guest, Life, close_code},
+    state::{NotAdmitted, Place, Shared},
+    workers::message_of,
+};
+use control::Control;
+use player::Player;
+
+/// TLS handshake of a client that means it.
+const TLS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a session ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client said goodbye.
+    Client(CloseReason),
+    /// It was refused, and has been told.
+    Refused,
+    /// The connection is gone.
+    Gone(String),
+    Protocol(String),
+    TooSlow(String),
+    Silent(String),
+    Shutdown,
+    Internal(String),
+}
+
+impl End {
+    /// For the metrics and the log: the kind, and what happened.
+    fn told(&self) -> (&'static str, &str) {
+        match self {
+            Self::Client(_) => ("client_done", "the client said goodbye"),
+            Self::Refused => ("refused", "refused"),
+            Self::Gone(text) => ("gone", text),
+            Self::Protocol(text) => ("protocol_error", text),
+            Self::TooSlow(text) => ("too_slow", text),
+            Self::Silent(text) => ("silent", text),
+            Self::Shutdown => ("server_shutdown", "the server shuts down"),
+            Self::Internal(text) => ("internal", text),
+        }
+    }
+
+    fn reason(&self) -> CloseReason {
+        match self {
+            Self::Client(_) | Self::Refused | Self::Gone(_) => CloseReason::ClientDone,
+            Self::Protocol(_) => CloseReason::ProtocolError,
+            Self::TooSlow(_) => CloseReason::TooSlow,
+            Self::Silent(_) => CloseReason::Silent,
+            Self::Shutdown => CloseReason::ServerShutdown,
+            Self::Internal(_) => CloseReason::Internal,
+        }
+    }
+}
+
+impl From<SessionError> for End {
+    fn from(error: SessionError) -> Self {
+        let text = error.to_string();
+        match error.reason() {
+            CloseReason::TooSlow => Self::TooSlow(text),
+            CloseReason::Silent => Self::Silent(text),
+            _ => Self::Protocol(text),
+        }
+    }
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(
+    incoming: Incoming,
+    shared: Arc<Shared>,
+    mut guest: Guest,
+    mut life: watch::Receiver<Life>,
+) {
+    let address = incoming.remote_address();
+    let Ok(connecting) = incoming.accept() else { return };
+    // Strangers who knock and vanish are not worth a line in the log.
+    let Ok(Ok(connection)) = timeout(TLS_WITHIN, connecting).await else { return };
+    shared.metrics.connections.add(1);
+    shared.metrics.connections_total.add(1);
+    let span = tracing::info_span!("connection", %address, session = tracing::field::Empty);
+    let end = converse(&connection, &shared, &mut guest, &mut life).instrument(span.clone()).await;
+    let (kind, text) = end.told();
+    span.in_scope(|| tracing::info!(kind, "ended: {text}"));
+    shared.metrics.closed.count(kind);
+    if matches!(end, End::Protocol(_)) {
+        shared.metrics.protocol_errors.add(1);
+    }
+    connection.close(close_code(end.reason()), text.as_bytes());
+    shared.metrics.connections.sub(1);
+}
+
+async fn converse(
+    connection: &quinn::Connection,
+    shared: &Arc<Shared>,
+    guest: &mut Guest,
+    life: &mut watch::Receiver<Life>,
+) -> End {
+    let start = Instant::now();
+    let streams = match timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()).await {
+        Ok(Ok(streams)) => streams,
+        Ok(Err(error)) => return End::Gone(error.to_string()),
+        Err(_) => return SessionError::Handshake.into(),
+    };
+    let session = ServerSession::new(&shared.config.server_name, &shared.config.models, Duration::ZERO);
+    let session = match session {
+        Ok(session) => session,
+        Err(error) => return End::Internal(error.to_string()),
+    };
+    let mut control = Control::new(session, streams, start);
+    let end = match negotiate(&mut control, life).await {
+        Ok(request) => play(connection, &mut control, shared, guest, life, request).await,
+        Err(end) => end,
+    };
+    match &end {
+        // Nobody is there, or all has been said.
+        End::Gone(_) | End::Client(_) => {}
+        End::Refused => control.goodbye().await,
+        End::Shutdown | End::Protocol(_) | End::TooSlow(_) | End::Silent(_) | End::Internal(_) => {
+            control.close(end.reason()).await;
+        }
+    }
+    end
+}
+
+/// Waits for the request for a session.
+async fn negotiate(control: &mut Control, life: &mut watch::Receiver<Life>) -> Result<OpenRequest, End> {
+    loop {
+        let tick = control.next_tick();
+        let count = tokio::select! {
+            count = control.read() => count?,
+            () = sleep_until(tick) => {
+                control.tick().await?;
+                continue;
+            }
+            () = Life::over(life) => return Err(End::Shutdown),
+        };
+        for event in control.handle(count).await? {
+            match event {
+                ServerEvent::Hello { client_name, version } => {
+                    tracing::debug!(client_name, version, "hello");
+                }
+                ServerEvent::Open(request) => return Ok(request),
+                ServerEvent::Refused(_) => return Err(End::Refused),
+                ServerEvent::Closed(reason) => return Err(End::Client(reason)),
+            }
+        }
+    }
+}
+
+async fn play(
+    connection: &quinn::Connection,
+    control: &mut Control,
+    shared: &Arc<Shared>,
+    guest: &mut Guest,
+    life: &mut watch::Receiver<Life>,
+    request: OpenRequest,
+) -> End {
+    let (place, pipeline, promise) = match admit(shared, &request).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            shared.metrics.refused.count(code_name(refusal.code));
+            tracing::info!(code = ?refusal.code, "refused: {refusal}");
+            control.refuse(refusal).await;
+            return End::Refused;
+        }
+    };
+    guest.seated();
+    tracing::Span::current().record("session", place.session);
+    tracing::info!(
+        model = promise.model,
+        budget_frames = request.budget_frames,
+        rate_hz = request.rate_hz,
+        mode = ?request.mode,
+        "opened: {}", promise.description
+    );
+    let opened = Opened {
+        session: place.session,
+        model: promise.model.clone(),
+        stems: promise.stems.clone(),
+        packet_frames: promise.packet_frames,
+        latency_frames: request.budget_frames,
+        algorithmic_frames: promise.algorithmic_frames,
+        hop_frames: promise.hop_frames,
+        look_ahead_frames: promise.look_ahead_frames,
+        description: shorten(&promise.description),
+    };
+    if let Err(end) = control.open(opened).await {
+        return end;
+    }
+    shared.metrics.sessions_total.add(1);
+    let mut player = Player::new(connection.clone(), shared.clone(), &request, &promise, pipeline);
+    let Err(end) = player.play(control, life).await;
+    // What a worker still holds of this session is given up with it; its place is free from here on.
+    drop((player, place));
+    end
+}
+
+/// Finds a place and a pipeline, or says why there is none and what would help.
+async fn admit(
+    shared: &Arc<Shared>,
+    request: &OpenRequest,
+) -> Result<(Place, Box<dyn Pipeline>, Promise), Refusal> {
+    let no = |code, message: &str| Refusal::new(code, message, None);
+    let place = shared.admit().map_err(|error| match error {
+        NotAdmitted::NotReady(reason) => no(RefusalCode::NotReady, &format!("{reason}; try again soon")),
+        NotAdmitted::ShuttingDown => no(RefusalCode::ShuttingDown, "the server is shutting down"),
+        NotAdmitted::Full(most) => {
+            let message = format!(
+                "all {most} places of this server are taken; close a plugin somewhere, or raise max_sessions"
+            );
+            no(RefusalCode::Full, &message)
+        }
+    })?;
+    let config = &shared.config;
+    let model = if request.model.is_empty() { config.default_model.clone() } else { request.model.clone() };
+    if !config.models.contains(&model) {
+        let message =
+            format!("this server has no model {model:?}; it has {}", config.models.join(", "));
+        return Err(no(RefusalCode::UnknownModel, &message));
+    }
+    let rate = SampleRate::new(request.rate_hz).map_err(|e| no(RefusalCode::BadRequest, &e.to_string()))?;
+    let link = Duration::from_micros(request.link_micros.into());
+    let spec = OpenSpec {
+        model,
+        rate,
+        budget_frames: request.budget_frames,
+        block_frames: request.block_frames,
+        link_frames: u32::try_from(rate.frames_in(link)).unwrap_or(u32::MAX),
+    };
+    let engine = shared.engine.clone();
+    let opened = tokio::task::spawn_blocking(move || engine.open(&spec)).await;
+    match opened {
+        Ok(Ok((pipeline, promise))) => Ok((place, pipeline, promise)),
+        Ok(Err(OpenRefusal::BudgetTooSmall { smallest_budget_frames, reason })) => {
+            Err(Refusal::new(RefusalCode::BudgetTooSmall, &reason, smallest_budget_frames))
+        }
+        Ok(Err(OpenRefusal::Failed(error))) => {
+            tracing::error!(%error, "a session could not be opened");
+            Err(no(RefusalCode::Busy, &format!("the server could not start the model: {error}")))
+        }
+        Err(panic) => {
+            shared.metrics.panics.add(1);
+            let text = panic.try_into_panic().map_or_else(|e| e.to_string(), |panic| message_of(&*panic));
+            tracing::error!("opening a session panicked: {text}");
+            Err(no(RefusalCode::Busy, "the server could not start the model; its log says why"))
+        }
+    }
+}
+
+/// A name for the metrics; a fixed set.
+fn code_name(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::Version => "version",
+        RefusalCode::UnknownModel => "unknown_model",
+        RefusalCode::BudgetTooSmall => "budget_too_small",
+        RefusalCode::Full => "full",
+        RefusalCode::NotReady => "not_ready",
+        RefusalCode::ShuttingDown => "shutting_down",
+        RefusalCode::BadRequest => "bad_request",
+        RefusalCode::Busy => "busy",
+        RefusalCode::Other(_) => "other",
+    }
+}
+
+/// At most as long as a sentence may be on the wire.
+fn shorten(text: &str) -> String {
+    let most = rehearsekit_protocol::MAX_SENTENCE_BYTES;
+    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+/// Waits until `at`; for ever if there is no such moment.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How live the request is.
+fn is_reliable(request: &OpenRequest) -> bool {
+    match request.mode {
+        Mode::Live => false,
+        Mode::Reliable => true,
+    }
+}

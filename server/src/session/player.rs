@@ -1,0 +1,304 @@
+//! An open session at work: packets in, jobs to the workers, chunks out, all in one task. Must not block and
+//! must not touch another session.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use quinn::{Connection, RecvStream};
+use rehearsekit_protocol::{
+    MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet, packet_bytes,
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use super::{
+    End,
+    control::Control,
+    intake::{Intake, IntakeCounts, IntakeLimits, Step},
+    is_reliable,
+    job::{self, Made, Needed, Turn},
+    outbox::{Outbox, Sent},
+    samples::read_mix,
+    sleep_until,
+};
+use crate::{
+    engine::{EngineError, Pipeline, Promise},
+    quic::Life,
+    state::Shared,
+    workers::{JobError, Urgency},
+};
+
+/// Streams read at a time; as many as QUIC lets the client open.
+const READERS: usize = 64;
+/// A gap holds up the live audio behind it at least this long: QUIC repeats a lost datagram sooner.
+const SHORTEST_GAP_WAIT: Duration = Duration::from_millis(30);
+/// How long a reliable client may take over one packet.
+const RELIABLE_READ: Duration = Duration::from_secs(20);
+/// The session looks at itself at least this often.
+const LOOK: Duration = Duration::from_millis(500);
+/// A chunk is given up only this long after its last frame has played, so that two clocks may disagree.
+const GRACE: Duration = Duration::from_millis(10);
+
+type JobResult = Result<Result<Turn, EngineError>, JobError>;
+type ReadResult = Result<Option<(Packet, u64)>, End>;
+
+pub(super) struct Player {
+    connection: Connection,
+    shared: Arc<Shared>,
+    rate_hz: u32,
+    budget_frames: u64,
+    urgency: Urgency,
+    intake: Intake,
+    /// What of the intake's counts is in the metrics already.
+    counted: IntakeCounts,
+    readers: JoinSet<ReadResult>,
+    read_within: Duration,
+    most_packet_bytes: usize,
+    /// At home, unless a worker has it.
+    pipeline: Option<Box<dyn Pipeline>>,
+    job: Option<oneshot::Receiver<JobResult>>,
+    until_work: usize,
+    epoch: u32,
+    needed: Needed,
+    outbox: Outbox,
+    /// The newest frame's end, and when it came: what the player's clock is taken from.
+    newest: (u64, Duration),
+}
+
+impl Player {
+    pub(super) fn new(
+        connection: Connection,
+        shared: Arc<Shared>,
+        request: &OpenRequest,
+        promise: &Promise,
+        pipeline: Box<dyn Pipeline>,
+    ) -> Self {
+        let reliable = is_reliable(request);
+        let seconds = |frames: u32| Duration::from_secs_f64(f64::from(frames) / f64::from(request.rate_hz));
+        let budget = seconds(request.budget_frames);
+        let link = Duration::from_micros(request.link_micros.into());
+        let limits = IntakeLimits {
+            rate_hz: request.rate_hz,
+            reliable,
+            gap_wait: link.max(SHORTEST_GAP_WAIT).min(budget / 2),
+            // Below two packets a session would drop what it has just got.
+            backlog_frames: u64::from(request.budget_frames.max(2 * promise.packet_frames)),
+        };
+        Self {
+            outbox: Outbox::new(connection.clone(), reliable),
+            connection,
+            shared,
+            rate_hz: request.rate_hz,
+            budget_frames: request.budget_frames.into(),
+            urgency: if reliable { Urgency::Patient } else { Urgency::Live },
+            intake: Intake::new(limits),
+            counted: IntakeCounts::default(),
+            readers: JoinSet::new(),
+            read_within: if reliable { RELIABLE_READ } else { budget.max(SHORTEST_GAP_WAIT) },
+            most_packet_bytes: packet_bytes(2, promise.packet_frames),
+            until_work: pipeline.frames_until_work(),
+            pipeline: Some(pipeline),
+            job: None,
+            epoch: 0,
+            needed: Needed::default(),
+            newest: (0, Duration::ZERO),
+        }
+    }
+
+    /// Plays until something ends it.
+    pub(super) async fn play(
+        &mut self,
+        control: &mut Control,
+        life: &mut watch::Receiver<Life>,
+    ) -> Result<Infallible, End> {
+        // Only while this task lives does the clock of the connection mean anything to the intake.
+        let start = Instant::now() - control.now();
+        loop {
+            self.submit();
+            let gap = self.intake.deadline().map(|at| start + at);
+            let wake = [gap, control.next_tick()].into_iter().flatten().min();
+            let wake = wake.map_or(Instant::now() + LOOK, |at| at.min(Instant::now() + LOOK));
+            let may_read = self.readers.len() < READERS && !self.intake.is_full();
+            tokio::select! {
+                count = control.read() => {
+                    for event in control.handle(count?).await? {
+                        if let ServerEvent::Closed(reason) = event {
+                            return Err(End::Client(reason));
+                        }
+                    }
+                }
+                stream = self.connection.accept_uni(), if may_read => {
+                    let stream = stream.map_err(|error| End::Gone(error.to_string()))?;
+                    self.readers.spawn(read_packet(stream, self.most_packet_bytes, self.read_within));
+                }
+                Some(read) = self.readers.join_next() => {
+                    let read = read.map_err(|error| End::Internal(error.to_string()))?;
+                    if let Some((packet, unusable)) = read? {
+                        self.take_packet(packet, unusable, start.elapsed())?;
+                    }
+                }
+                result = finished(&mut self.job) => {
+                    self.job = None;
+                    self.take_turn(result, start)?;
+                }
+                sent = self.outbox.next() => {
+                    if matches!(sent, Sent::Late { .. }) {
+                        self.shared.metrics.late_chunks.add(1);
+                    }
+                }
+                () = sleep_until(Some(wake)) => {
+                    control.tick().await?;
+                    self.intake.tick(start.elapsed()).map_err(|error| End::Protocol(error.to_string()))?;
+                    self.count_losses();
+                }
+                () = Life::over(life) => return Err(End::Shutdown),
+                gone = self.connection.closed() => return Err(End::Gone(gone.to_string())),
+            }
+            if self.outbox.is_stalled() {
+                return Err(End::TooSlow("the client does not take its stems".to_owned()));
+            }
+        }
+    }
+
+    /// Gives the pipeline to a worker if there is work for it.
+    fn submit(&mut self) {
+        if self.job.is_some() || self.outbox.is_full() {
+            return;
+        }
+        let steps: Vec<Step> = self.intake.take(self.until_work);
+        if steps.is_empty() {
+            return;
+        }
+        let Some(pipeline) = self.pipeline.take() else { return };
+        let (epoch, needed) = (self.epoch, self.needed);
+        let job = move || job::run(pipeline, steps, epoch, needed);
+        self.job = Some(self.shared.workers.submit(self.urgency, job));
+    }
+
+    fn take_packet(&mut self, packet: Packet, unusable: u64, now: Duration) -> Result<(), End> {
+        self.shared.metrics.unusable_samples.add(unusable);
+        let end = packet.header.end();
+        if end >= self.newest.0 {
+            self.newest = (end, now);
+        }
+        self.intake.accept(packet, now).map_err(|error| End::Protocol(error.to_string()))?;
+        self.count_losses();
+        Ok(())
+    }
+
+    fn count_losses(&mut self) {
+        let (now, before) = (self.intake.counts(), self.counted);
+        let metrics = &self.shared.metrics;
+        metrics.lost_packets.add(now.lost - before.lost);
+        metrics.late_packets.add(now.late - before.late);
+        metrics.dropped_frames.add(now.dropped_frames - before.dropped_frames);
+        if now.dropped_frames > before.dropped_frames {
+            let frames = now.dropped_frames - before.dropped_frames;
+            tracing::warn!(frames, "the separation fell behind this session's budget; dropped the oldest frames");
+        }
+        self.counted = now;
+    }
+
+    fn take_turn(&mut self, result: JobResult, start: Instant) -> Result<(), End> {
+        let turn = match result {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(error)) => return Err(End::Internal(format!("the separation failed: {error}"))),
+            Err(error) => {
+                if matches!(error, JobError::Panicked(_)) {
+                    self.shared.metrics.panics.add(1);
+                    tracing::error!(%error, "this session ends, the others go on");
+                }
+                return Err(End::Internal(error.to_string()));
+            }
+        };
+        self.pipeline = Some(turn.pipeline);
+        self.until_work = turn.until_work;
+        (self.epoch, self.needed) = (turn.epoch, turn.needed);
+        self.shared.metrics.epochs.add(turn.started);
+        turn.made.iter().try_for_each(|made| self.send(made, start))
+    }
+
+    fn send(&mut self, made: &Made, start: Instant) -> Result<(), End> {
+        let chunk = &made.chunk;
+        let in_server = start.elapsed().saturating_sub(made.needed.ready);
+        let metrics = &self.shared.metrics;
+        metrics.hops.add(1);
+        metrics.inference.observe(chunk.inference);
+        metrics.overhead.observe(in_server.saturating_sub(chunk.inference));
+        let frames = chunk.channels.first().map_or(0, Vec::len);
+        let most = MAX_PACKET_FRAMES as usize;
+        for from in (0..frames).step_by(most) {
+            let count = (frames - from).min(most);
+            let first_frame = chunk.first_frame + from as u64;
+            let due = start + self.due(first_frame + count as u64);
+            if self.urgency == Urgency::Live && due <= Instant::now() {
+                self.shared.metrics.late_chunks.add(1);
+                continue;
+            }
+            let header = PacketHeader {
+                kind: PacketKind::Stems,
+                end_of_epoch: made.end_of_epoch && from + count == frames,
+                channels: u8::try_from(chunk.channels.len()).unwrap_or(u8::MAX),
+                epoch: made.epoch,
+                sequence: self.outbox.next_sequence(),
+                frames: count as u32,
+                first_frame,
+                inference_micros: micros(chunk.inference),
+                server_micros: micros(start.elapsed().saturating_sub(made.needed.ready)),
+                needed_through: made.needed.through,
+            };
+            let parts: Vec<&[f32]> = chunk.channels.iter().map(|channel| &channel[from..from + count]).collect();
+            let mut bytes = Vec::new();
+            encode_packet(&header, &parts, &mut bytes)
+                .map_err(|error| End::Internal(format!("the separation gave what cannot be sent: {error}")))?;
+            self.outbox.send(bytes, due);
+        }
+        Ok(())
+    }
+
+    /// When the frame before position `end` has played at the client, on the connection's clock: the newest
+    /// frame of the mix was recorded when it came (or a little before), and plays one budget later.
+    fn due(&self, end: u64) -> Duration {
+        let (newest, came) = self.newest;
+        let ahead = (end + self.budget_frames) as f64 - newest as f64;
+        let wait = ahead / f64::from(self.rate_hz);
+        if wait >= 0.0 {
+            came + Duration::from_secs_f64(wait) + GRACE
+        } else {
+            (came + GRACE).saturating_sub(Duration::from_secs_f64(-wait))
+        }
+    }
+}
+
+/// Waits for the job; for ever if there is none. May be cancelled.
+async fn finished(job: &mut Option<oneshot::Receiver<JobResult>>) -> JobResult {
+    match job {
+        Some(job) => job.await.unwrap_or(Err(JobError::Closed)),
+        None => std::future::pending().await,
+    }
+}
+
+/// One packet of the mix, and how many of its samples were unusable. `None` if the client gave it up, or took
+/// too long over it.
+async fn read_packet(mut stream: RecvStream, most_bytes: usize, within: Duration) -> ReadResult {
+    let bytes = match timeout(within, stream.read_to_end(most_bytes)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(quinn::ReadToEndError::TooLong)) => {
+            return Err(End::Protocol(format!("a packet of the mix has more than the {most_bytes} bytes agreed on")));
+        }
+        Ok(Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(_)))) => return Ok(None),
+        Ok(Err(error)) => return Err(End::Gone(error.to_string())),
+        Err(_) => {
+            // Too late to be of use; an error means that it has ended by itself.
+            let _ = stream.stop(0u8.into());
+            return Ok(None);
+        }
+    };
+    read_mix(&bytes).map(Some).map_err(|error| End::Protocol(error.to_string()))
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

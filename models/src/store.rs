@@ -293,7 +293,8 @@ impl Store {
         names.sort();
         for name in names {
             let is_listed = listed.iter().any(|line| line.manifest.name == name);
-            if !is_listed && let Ok(own) = self.installed(&name) {
+            let is_model = manifest::is_file_name(&name) && folder.join(&name).join(INSTALLED).is_file();
+            if is_model && !is_listed && let Ok(own) = self.installed(&name) {
                 let installed_bytes = Some(own.bytes());
                 listed.push(Listed { manifest: own.manifest, installed_bytes });
             }

@@ -54,7 +54,7 @@ impl UnetWeights {
         let mut checked = Vec::with_capacity(nets.len());
         for (stem, mut tensors) in nets {
             let mut net = BTreeMap::new();
-            for (name, shape) in needed() {
+            for (name, shape) in needed_tensors() {
                 let missing = || ConvertError::MissingTensor { net: stem.clone(), tensor: name.clone() };
                 let tensor = tensors.remove(&name).ok_or_else(missing)?;
                 if tensor.shape != shape {
@@ -114,7 +114,7 @@ impl UnetWeights {
 }
 
 /// Every tensor of one net: its name in the checkpoint and its shape.
-fn needed() -> Vec<(String, Vec<usize>)> {
+pub(crate) fn needed_tensors() -> Vec<(String, Vec<usize>)> {
     let mut all = Vec::new();
     let norm = |all: &mut Vec<_>, layer: String, channels: usize| {
         all.extend(NORM_PARTS.map(|part| (format!("{layer}.{part}"), vec![channels])));
@@ -369,7 +369,7 @@ mod tests {
     }
 
     fn zeros() -> BTreeMap<String, Tensor> {
-        needed()
+        needed_tensors()
             .into_iter()
             .map(|(name, shape)| {
                 let values = vec![0.0; shape.iter().product()];

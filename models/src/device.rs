@@ -1,0 +1,93 @@
+//! What inference costs on this device: measured once, remembered in the data directory.
+//!
+//! The table is keyed by the device (processor and threads), the model and the geometry's cost key. A cost is
+//! the slowest of a few runs, which stands for the p99.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::CostTable;
+
+/// The remembered costs of one device.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceFile {
+    /// What the device is, for a reader.
+    device: String,
+    /// Slowest run in microseconds, by model and cost key.
+    slowest_micros: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Where costs of this machine's processor, run on a number of threads, are kept.
+#[derive(Debug, Clone)]
+pub struct DeviceCosts {
+    path: PathBuf,
+    device: String,
+}
+
+impl DeviceCosts {
+    /// The costs of this CPU with `threads` threads per inference, below the data directory.
+    pub fn of_cpu(data: &Path, threads: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let device = format!("{}, {cores} cores, {threads} threads", processor_name());
+        let file: String =
+            device.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        Self { path: data.join("devices").join(format!("{file}.toml")), device }
+    }
+
+    /// What is remembered of `model`. A file that cannot be read is as good as none: it is measured again.
+    pub fn recall(&self, model: &str) -> CostTable {
+        let table = self.read().slowest_micros.remove(model).unwrap_or_default();
+        table.into_iter().map(|(key, micros)| (key, Duration::from_micros(micros))).collect()
+    }
+
+    /// Remembers the costs of `model`, atomically.
+    pub fn remember(&self, model: &str, costs: &CostTable) -> io::Result<()> {
+        let mut file = self.read();
+        file.device.clone_from(&self.device);
+        let micros = |d: &Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        file.slowest_micros
+            .insert(model.to_owned(), costs.iter().map(|(key, cost)| (key.clone(), micros(cost))).collect());
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let staged = tempfile::NamedTempFile::new_in(folder)?;
+        fs::write(staged.path(), toml::to_string(&file).map_err(io::Error::other)?)?;
+        staged.persist(&self.path).map_err(|e| e.error)?;
+        Ok(())
+    }
+
+    fn read(&self) -> DeviceFile {
+        fs::read_to_string(&self.path).ok().and_then(|text| toml::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
+/// The processor's own name, where the system tells.
+fn processor_name() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_remembered_and_garbage_is_measured_again() {
+        let data = tempfile::tempdir().unwrap();
+        let costs = DeviceCosts::of_cpu(data.path(), 1);
+        assert!(costs.recall("m").is_empty());
+        let table = CostTable::from([("hop-1".to_owned(), Duration::from_micros(16_000))]);
+        costs.remember("m", &table).unwrap();
+        costs.remember("n", &CostTable::new()).unwrap();
+        assert_eq!(costs.recall("m"), table);
+        fs::write(&costs.path, "not toml [").unwrap();
+        assert!(costs.recall("m").is_empty());
+    }
+}

@@ -1,0 +1,352 @@
+//! A loaded model: what a server or a command line holds. Cheap to clone, shared by all sessions.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rehearsekit_audio::{Audio, SampleRate, StemSet, overlap_add::OverlapAdd};
+
+use crate::{
+    ModelError,
+    convert::{
+        ExpectedTensor,
+        htdemucs::{self, window_frames},
+        unet::{BINS, INPUT, OUTPUT, UnetWeights, unet_graph},
+        weights::read_weights,
+    },
+    device::DeviceCosts,
+    families::{
+        Kernel, NetworkPool,
+        hybrid::{HybridGeometry, HybridKernel},
+        unet::{History, UnetGeometry, UnetKernel},
+    },
+    fetch::runtime::installed_runtime,
+    live::Live,
+    manifest::{Family, RightEdge, SpectralUnet},
+    offline::{self, StemSink},
+    pipeline::LivePipeline,
+    plan::{self, CostTable, Geometry, Plan, PlanRefusal, PlanRequest},
+    runtime::{Graph, Network, Runtime, RuntimeError},
+    store::{Content, Store},
+};
+
+/// Runs per geometry when the device is measured, the first one not counted.
+const MEASURED_RUNS: usize = 7;
+
+/// How a model uses the processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// Threads within one inference.
+    pub threads: usize,
+    /// Inferences that may run at the same time; each needs its own network in memory.
+    pub workers: usize,
+}
+
+impl ModelOptions {
+    /// One inference at a time on all cores: for separating files.
+    pub fn offline() -> Self {
+        Self { threads: cores(), workers: 1 }
+    }
+
+    /// For live sessions: a small model runs on one thread, once per core; a large one on all cores, once.
+    pub fn live(family: &Family) -> Self {
+        match family {
+            Family::SpectralUnet(_) => Self { threads: 1, workers: cores() },
+            Family::HybridDemucs(_) => Self { threads: cores(), workers: 1 },
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Where a model's networks come from.
+enum NetworkSource {
+    /// U-Net weights, from which the graph of any window is written.
+    Unet(UnetWeights),
+    /// One graph file per window, in columns.
+    Hybrid(BTreeMap<usize, PathBuf>),
+}
+
+/// A model ready to separate.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    stems: StemSet,
+    rate: SampleRate,
+    family: Family,
+    source: NetworkSource,
+    runtime: Runtime,
+    options: ModelOptions,
+    pools: Mutex<HashMap<Variant, Arc<NetworkPool>>>,
+}
+
+/// What distinguishes one network of a model from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Variant {
+    Unet { columns: usize, kept: Range<usize> },
+    Hybrid { columns: usize },
+}
+
+impl Model {
+    /// The model `name` of `store`, its files checked by SHA-256, and ONNX Runtime loaded. Networks are built
+    /// when they are first needed; see [`Self::warm`]. `options` are chosen by family where they are `None`.
+    pub fn load(store: &Store, name: &str, options: Option<ModelOptions>) -> Result<Self, ModelError> {
+        let installed = store.verified(name)?;
+        let library = installed_runtime(store.data())?.ok_or(ModelError::NoRuntime)?;
+        let runtime = Runtime::load(&library)?;
+        let manifest = installed.manifest.clone();
+        let source = match installed.content() {
+            Content::Unet(weights) => {
+                NetworkSource::Unet(UnetWeights::from_tensors(&manifest.stems, &read_weights(&weights)?)?)
+            }
+            Content::Hybrid(graphs) => NetworkSource::Hybrid(graphs),
+        };
+        let refused = |reason: String| ModelError::Manifest { name: name.to_owned(), reason };
+        let inner = Inner {
+            stems: StemSet::new(&manifest.stems).map_err(|e| refused(e.to_string()))?,
+            rate: SampleRate::new(manifest.rate_hz).map_err(|e| refused(e.to_string()))?,
+            options: options.unwrap_or_else(|| ModelOptions::live(&manifest.family)),
+            name: manifest.name,
+            family: manifest.family,
+            source,
+            runtime,
+            pools: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The model's stems.
+    pub fn stems(&self) -> &StemSet {
+        &self.inner.stems
+    }
+
+    /// The rate the model runs at.
+    pub fn rate(&self) -> SampleRate {
+        self.inner.rate
+    }
+
+    /// How the model's family is run.
+    pub fn family(&self) -> &Family {
+        &self.inner.family
+    }
+
+    /// The best plan for `request`.
+    pub fn plan(&self, request: &PlanRequest<'_>) -> Result<Plan, PlanRefusal> {
+        plan::plan(self.family(), self.rate(), request)
+    }
+
+    /// A stream for one session as planned. Loads the networks of its geometry if nobody used them yet, which
+    /// can take seconds.
+    pub fn live(&self, plan: &Plan) -> Result<LivePipeline, ModelError> {
+        self.pipeline(plan.geometry.clone(), plan.rate)
+    }
+
+    /// A stream of any geometry at `rate`.
+    pub fn pipeline(&self, geometry: Geometry, rate: SampleRate) -> Result<LivePipeline, ModelError> {
+        let wanted: Vec<usize> = self.stems().travelling().collect();
+        let count = wanted.len();
+        let live = Live::new(self.kernel(geometry, wanted)?, count);
+        Ok(LivePipeline::new(live, count, rate, self.rate())?)
+    }
+
+    /// One stream's kernel for the stems `wanted`, at the model's own rate.
+    pub fn kernel(&self, geometry: Geometry, wanted: Vec<usize>) -> Result<Box<dyn Kernel>, ModelError> {
+        Ok(match geometry {
+            Geometry::Unet(geometry) => {
+                let pool = self.pool(Variant::Unet { columns: geometry.columns, kept: geometry.kept() })?;
+                Box::new(UnetKernel::new(geometry, pool, wanted))
+            }
+            Geometry::Hybrid(geometry) => {
+                let pool = self.pool(Variant::Hybrid { columns: geometry.columns })?;
+                Box::new(HybridKernel::new(geometry, pool, wanted))
+            }
+        })
+    }
+
+    /// Loads the networks of `plan` and runs them once, so that the first hop of a session is not its slowest.
+    pub fn warm(&self, plan: &Plan) -> Result<(), ModelError> {
+        self.time_runs(plan.geometry.clone(), 1)?;
+        Ok(())
+    }
+
+    /// Separates a whole song. Blocks of all stems go to `sink` in order; they sum to the song.
+    pub fn separate(
+        &self,
+        song: &Audio,
+        sink: &mut StemSink<'_>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), ModelError> {
+        let pipeline = self.pipeline(self.offline_geometry(), song.rate())?;
+        offline::run(song, pipeline, self.stems().closing(), sink, progress)
+    }
+
+    /// Separates a song as a live session with `plan` would hear it, as fast as it computes; otherwise as
+    /// [`Self::separate`].
+    pub fn separate_streamed(
+        &self,
+        song: &Audio,
+        plan: &Plan,
+        sink: &mut StemSink<'_>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), ModelError> {
+        offline::run(song, self.live(plan)?, self.stems().closing(), sink, progress)
+    }
+
+    /// The geometry of offline separation: the longest window, most of it kept.
+    pub fn offline_geometry(&self) -> Geometry {
+        match self.family() {
+            Family::SpectralUnet(settings) => {
+                let look_ahead = settings.offline_columns / 8;
+                let hop = settings.offline_columns - 2 * look_ahead;
+                let settings = SpectralUnet { right_edge: RightEdge::None, ..settings.clone() };
+                let columns = settings.offline_columns;
+                Geometry::Unet(plan::unet_geometry(&settings, columns, hop, look_ahead, settings.n_fft))
+            }
+            Family::HybridDemucs(settings) => {
+                let columns = settings.windows.last().copied().unwrap_or_default();
+                let look_ahead_frames = window_frames(columns) / 8;
+                Geometry::Hybrid(HybridGeometry {
+                    columns,
+                    hop_frames: window_frames(columns) * 3 / 4,
+                    look_ahead_frames,
+                    fade_frames: look_ahead_frames / 2,
+                })
+            }
+        }
+    }
+
+    /// What this device costs: remembered, or measured now (seconds) and remembered. `progress` gets
+    /// (geometries measured, geometries in all).
+    pub fn costs(
+        &self,
+        devices: &DeviceCosts,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<CostTable, ModelError> {
+        let mut costs = devices.recall(self.name());
+        let geometries = self.geometries_to_measure();
+        let missing: Vec<_> = geometries.iter().filter(|g| !costs.contains_key(&g.cost_key())).collect();
+        for (done, geometry) in missing.iter().enumerate() {
+            progress(done, missing.len());
+            let slowest = self.time_runs((*geometry).clone(), MEASURED_RUNS)?;
+            costs.insert(geometry.cost_key(), slowest);
+        }
+        if !missing.is_empty() {
+            progress(missing.len(), missing.len());
+            if let Err(error) = devices.remember(self.name(), &costs) {
+                tracing::warn!(%error, "the measured costs of this device could not be kept");
+            }
+        }
+        Ok(costs)
+    }
+
+    fn geometries_to_measure(&self) -> Vec<Geometry> {
+        match self.family() {
+            Family::SpectralUnet(s) => [1, 2, 4, 8, 16]
+                .map(|hop| Geometry::Unet(plan::unet_geometry(s, s.live_columns, hop, 1, s.n_fft)))
+                .to_vec(),
+            Family::HybridDemucs(s) => s
+                .windows
+                .iter()
+                .map(|&columns| {
+                    Geometry::Hybrid(HybridGeometry {
+                        columns,
+                        hop_frames: window_frames(columns) / 4,
+                        look_ahead_frames: 4096,
+                        fade_frames: 1024,
+                    })
+                })
+                .collect(),
+        }
+    }
+
+    /// The slowest of `runs` hops of noise after a first one.
+    fn time_runs(&self, geometry: Geometry, runs: usize) -> Result<Duration, ModelError> {
+        let wanted: Vec<usize> = self.stems().travelling().collect();
+        let mut sum = OverlapAdd::new(2 * wanted.len(), 0);
+        let mut kernel = self.kernel(geometry, wanted)?;
+        let mut state = 1u32;
+        let noise: Vec<f32> = (0..kernel.hop_frames())
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 16_777_216.0 - 0.5
+            })
+            .collect();
+        let mut slowest = Duration::ZERO;
+        let started = std::time::Instant::now();
+        let mut whole = started;
+        for run in 0..=runs {
+            kernel.hop([&noise, &noise], &mut sum)?;
+            // The whole hop counts, not the network alone: the transforms around it take their time too.
+            let now = std::time::Instant::now();
+            if run > 0 {
+                slowest = slowest.max(now - whole);
+            }
+            whole = now;
+        }
+        Ok(slowest)
+    }
+
+    fn pool(&self, variant: Variant) -> Result<Arc<NetworkPool>, ModelError> {
+        let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&variant) {
+            return Ok(pool.clone());
+        }
+        let networks =
+            (0..self.inner.options.workers.max(1)).map(|_| self.network(&variant)).collect::<Result<_, _>>()?;
+        let pool = Arc::new(NetworkPool::new(networks));
+        pools.insert(variant, pool.clone());
+        Ok(pool)
+    }
+
+    fn network(&self, variant: &Variant) -> Result<Network, ModelError> {
+        let Inner { name, stems, source, runtime, options, .. } = &*self.inner;
+        let missing = |reason: String| RuntimeError::Graph { name: name.clone(), reason };
+        match (variant, source) {
+            (Variant::Unet { columns, kept }, NetworkSource::Unet(weights)) => {
+                let graph = unet_graph(weights, *columns, kept.clone())?;
+                let tensors = [
+                    ExpectedTensor::input(INPUT, &[1, 2, *columns, BINS]),
+                    ExpectedTensor::output(OUTPUT, &[stems.count(), 2, kept.len(), BINS]),
+                ];
+                Ok(Network::load(runtime, name, Graph::Bytes(&graph), options.threads, &tensors)?)
+            }
+            (Variant::Hybrid { columns }, NetworkSource::Hybrid(files)) => {
+                let file =
+                    files.get(columns).ok_or_else(|| missing(format!("it has no window of {columns} columns")))?;
+                let tensors = htdemucs::expected_tensors(*columns, stems.count());
+                Ok(Network::load(runtime, name, Graph::File(file), options.threads, &tensors)?)
+            }
+            _ => Err(missing("its files are of another family than its manifest".to_owned()).into()),
+        }
+    }
+}
+
+/// The geometry that agrees with other people's pipelines frame by frame: no level, no reflection, nothing above
+/// the network's bandwidth (see the comparison in the tests).
+pub fn plain_unet_geometry(settings: &SpectralUnet) -> UnetGeometry {
+    UnetGeometry {
+        hop: settings.offline_columns,
+        look_ahead: 0,
+        right_reflection: 0,
+        history: History::Silent,
+        level_rms: None,
+        high_band_bins: 0,
+        skipped_columns: 1,
+        ..plan::unet_geometry(settings, settings.offline_columns, 1, 0, settings.n_fft)
+    }
+}

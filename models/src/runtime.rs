@@ -1,0 +1,199 @@
+//! ONNX Runtime: the one file that knows it. Loads the shared library once per process, builds networks from
+//! graphs, runs them on planar `f32`.
+//!
+//! Nothing of ONNX Runtime leaves this file: outside, a network is names, shapes and slices.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use ort::{
+    environment::Environment,
+    session::{Session, builder::GraphOptimizationLevel},
+    value::{TensorRef, ValueType},
+};
+
+use crate::convert::{ExpectedTensor, TensorSide};
+
+/// Why the runtime or a network could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The shared library does not load.
+    #[error("ONNX Runtime at {path} does not load ({reason}); fetch it again with 'rehearsekit models pull'")]
+    Library {
+        /// The library's path.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// Another copy was loaded earlier in this process.
+    #[error("ONNX Runtime is already loaded from {0}; a process can hold only one")]
+    SecondLibrary(PathBuf),
+    /// A graph that ONNX Runtime does not take.
+    #[error("the graph of {name} is refused by ONNX Runtime: {reason}")]
+    Graph {
+        /// The model.
+        name: String,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
+    /// A tensor is missing or has another shape than the model's family says.
+    #[error("{name}: tensor '{tensor}' is {found}, the manifest's family needs {expected}")]
+    Tensor {
+        /// The model.
+        name: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Its shape in the file, or "missing".
+        found: String,
+        /// The shape that is needed.
+        expected: String,
+    },
+    /// A run failed.
+    #[error("inference of {name} failed: {reason}")]
+    Run {
+        /// The model.
+        name: String,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
+}
+
+static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+/// The loaded ONNX Runtime; cheap to clone.
+#[derive(Clone)]
+pub struct Runtime {
+    environment: Environment,
+}
+
+impl Runtime {
+    /// Loads the shared library at `library`, or gives the one that this process already loaded from there.
+    pub fn load(library: &Path) -> Result<Self, RuntimeError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((path, environment)) = loaded.as_ref() {
+            if path != library {
+                return Err(RuntimeError::SecondLibrary(path.clone()));
+            }
+            return Ok(Self { environment: environment.clone() });
+        }
+        let refuse =
+            |reason: String| RuntimeError::Library { path: library.to_owned(), reason };
+        let environment = ort::init_from(library)
+            .map_err(|e| refuse(e.to_string()))?
+            .with_name("rehearsekit")
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| refuse(e.to_string()))?;
+        *loaded = Some((library.to_owned(), environment.clone()));
+        Ok(Self { environment })
+    }
+}
+
+/// Where a graph comes from.
+pub enum Graph<'a> {
+    /// A file, beside which external weights are looked for.
+    File(&'a Path),
+    /// A whole model in memory.
+    Bytes(&'a [u8]),
+}
+
+/// One loaded graph, run by one caller at a time.
+pub struct Network {
+    name: String,
+    session: Session,
+    outputs: Vec<String>,
+}
+
+impl Network {
+    /// Loads `graph` to run on `threads` CPU threads, after checking that it has the tensors that are needed.
+    ///
+    /// Spinning is off: a thread that spins for the next hop steals time from everybody else's (DESIGN §5).
+    pub fn load(
+        runtime: &Runtime,
+        name: &str,
+        graph: Graph<'_>,
+        threads: usize,
+        tensors: &[ExpectedTensor],
+    ) -> Result<Self, RuntimeError> {
+        let session = build(runtime, graph, threads)
+            .map_err(|reason| RuntimeError::Graph { name: name.to_owned(), reason })?;
+        for tensor in tensors {
+            let found = match tensor.side {
+                TensorSide::Input => session.inputs(),
+                TensorSide::Output => session.outputs(),
+            };
+            check(name, found, tensor)?;
+        }
+        let outputs =
+            tensors.iter().filter(|t| t.side == TensorSide::Output).map(|t| t.name.clone()).collect();
+        Ok(Self { name: name.to_owned(), session, outputs })
+    }
+
+    /// Runs once. `inputs` are (tensor, shape, data); `read` gets the outputs in the order given to
+    /// [`Self::load`], each as its flat data.
+    pub fn run<T>(
+        &mut self,
+        inputs: &[(&str, &[usize], &[f32])],
+        read: impl FnOnce(&[&[f32]]) -> T,
+    ) -> Result<T, RuntimeError> {
+        let fail = |e: ort::Error| RuntimeError::Run { name: self.name.clone(), reason: e.to_string() };
+        let mut feeds: Vec<(String, ort::session::SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        for &(tensor, shape, data) in inputs {
+            let value = TensorRef::from_array_view((shape, data)).map_err(fail)?;
+            feeds.push((tensor.to_owned(), value.into()));
+        }
+        let results = self.session.run(feeds).map_err(fail)?;
+        let slices = self
+            .outputs
+            .iter()
+            .map(|output| results[output.as_str()].try_extract_tensor::<f32>().map(|(_, data)| data))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(fail)?;
+        Ok(read(&slices))
+    }
+}
+
+fn build(runtime: &Runtime, graph: Graph<'_>, threads: usize) -> Result<Session, String> {
+    let text = |e: ort::Error<ort::session::builder::SessionBuilder>| e.to_string();
+    let mut builder = Session::builder(&runtime.environment)
+        .map_err(|e| e.to_string())?
+        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .map_err(text)?
+        .with_intra_threads(threads)
+        .map_err(text)?
+        .with_inter_threads(1)
+        .map_err(text)?
+        .with_intra_op_spinning(false)
+        .map_err(text)?;
+    match graph {
+        Graph::File(path) => builder.commit_from_file(path),
+        Graph::Bytes(bytes) => builder.commit_from_memory(bytes),
+    }
+    .map_err(|e| e.to_string())
+}
+
+fn check(name: &str, found: &[ort::value::Outlet], expected: &ExpectedTensor) -> Result<(), RuntimeError> {
+    let outlet = found.iter().find(|o| o.name() == expected.name);
+    let shape: Option<Vec<i64>> = outlet.and_then(|o| match o.dtype() {
+        ValueType::Tensor { shape, .. } => Some(shape.to_vec()),
+        _ => None,
+    });
+    // A size that either side leaves open fits.
+    let size_fits = |(found, wanted): (&i64, &Option<usize>)| {
+        *found < 0 || wanted.is_none_or(|w| usize::try_from(*found) == Ok(w))
+    };
+    let fits = shape.as_ref().is_some_and(|shape| {
+        shape.len() == expected.shape.len() && shape.iter().zip(&expected.shape).all(size_fits)
+    });
+    if fits {
+        return Ok(());
+    }
+    Err(RuntimeError::Tensor {
+        name: name.to_owned(),
+        tensor: expected.name.clone(),
+        found: shape.map_or_else(|| "missing".to_owned(), |s| format!("{s:?}")),
+        expected: format!("{:?}", expected.shape.iter().map(|d| d.map_or(-1, |d| d as i64)).collect::<Vec<_>>()),
+    })
+}

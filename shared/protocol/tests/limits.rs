@@ -1,4 +1,5 @@
 //! Nothing is allocated on the word of the other end: an allocator that counts bytes, and hostile lengths.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What holds for all messages, all packets and all bytes whatever.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Examples and strategies of everything that travels.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use proptest::prelude::*;

@@ -46,7 +46,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("symphonia", &[SERVER], "one place decodes songs"),
     ("clap", &[CLI, XTASK], "libraries take values, not command lines"),
     ("anyhow", &[CLI, XTASK, TESTS], "libraries have typed errors"),
-    ("ctrlc", &[XTASK], "the server listens for signals through tokio"),
+    ("ctrlc", &[CLI, XTASK], "signals belong to programs, not to libraries"),
 ];
 
 /// Libraries that must not be linked into a room at all, however far away they are: `(room, library, why)`.

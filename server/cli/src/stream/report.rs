@@ -1,0 +1,111 @@
+//! What a stream has shown: the figures of the link, the playout and the clock.
+
+use std::time::Duration;
+
+use rehearsekit_audio::SampleRate;
+use rehearsekit_client::{LinkStats, Percentiles};
+use rehearsekit_playout::PlayoutCounts;
+use rehearsekit_server::media::WrittenStem;
+use serde_json::{Value, json};
+
+use crate::{args::StreamArgs, failure::Failure, output, separate};
+
+/// Everything there is to tell after a stream.
+pub(super) struct Report<'a> {
+    pub(super) args: &'a StreamArgs,
+    pub(super) model: String,
+    pub(super) plan: String,
+    pub(super) rate: SampleRate,
+    pub(super) latency_frames: u64,
+    pub(super) algorithmic_frames: u64,
+    pub(super) hop_frames: u64,
+    pub(super) look_ahead_frames: u64,
+    pub(super) frames: u64,
+    pub(super) elapsed: Duration,
+    pub(super) link: LinkStats,
+    pub(super) playout: PlayoutCounts,
+    pub(super) max_slip: Duration,
+    pub(super) dropped_mix_frames: u64,
+    pub(super) files: Vec<WrittenStem>,
+}
+
+impl Report<'_> {
+    pub(super) fn print(&self) -> Result<(), Failure> {
+        if self.args.json {
+            return output::json(&self.json());
+        }
+        separate::table(&self.files);
+        let (link, playout) = (&self.link, &self.playout);
+        let millis = |frames: u64| self.rate.duration(frames).as_secs_f64() * 1e3;
+        output::note(&format!(
+            "{}: {:.1} ms latency ({:.1} ms algorithmic), {} hops; {}",
+            self.model,
+            millis(self.latency_frames),
+            millis(self.algorithmic_frames),
+            link.hops,
+            self.plan
+        ));
+        output::note(&format!(
+            "{} underruns, {} late, {} lost, {} reconnects, {:.1} ms bridged; slip of the clock at most {:.1} ms",
+            playout.underruns,
+            link.late,
+            link.lost,
+            link.reconnects,
+            millis(playout.bridged_frames),
+            self.max_slip.as_secs_f64() * 1e3
+        ));
+        output::note(&format!(
+            "turnaround {:.1} ms (p99 {:.1}, worst {:.1}), inference {:.1} ms (p99 {:.1}), server's own {:.1} ms (p99 {:.1})",
+            link.turnaround_millis.p50,
+            link.turnaround_millis.p99,
+            link.turnaround_millis.max,
+            link.inference_millis.p50,
+            link.inference_millis.p99,
+            link.server_overhead_millis.p50,
+            link.server_overhead_millis.p99
+        ));
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let (link, playout) = (&self.link, &self.playout);
+        json!({
+            "model": self.model,
+            "plan": self.plan,
+            "rate_hz": self.rate.hz(),
+            "latency_frames": self.latency_frames,
+            "algorithmic_frames": self.algorithmic_frames,
+            "hop_frames": self.hop_frames,
+            "look_ahead_frames": self.look_ahead_frames,
+            "frames": self.frames,
+            "seconds": self.rate.duration(self.frames).as_secs_f64(),
+            "elapsed_seconds": self.elapsed.as_secs_f64(),
+            "hops": link.hops,
+            "underruns": playout.underruns,
+            "late": link.late,
+            "lost": link.lost,
+            "lost_frames": link.lost_frames,
+            "holes": playout.holes,
+            "late_slots": playout.late,
+            "missing_frames": playout.missing_frames,
+            "bridged_frames": playout.bridged_frames,
+            "reconnects": link.reconnects,
+            "sent_packets": link.sent_packets,
+            "dropped_packets": link.dropped_packets,
+            "dropped_slots": link.dropped_slots,
+            "dropped_mix_frames": self.dropped_mix_frames,
+            "unsent_frames": link.unsent_frames,
+            "malformed": link.malformed,
+            "turnaround_millis": times(&link.turnaround_millis),
+            "inference_millis": times(&link.inference_millis),
+            "overhead_millis": times(&link.overhead_millis),
+            "server_overhead_millis": times(&link.server_overhead_millis),
+            "max_slip_millis": self.max_slip.as_secs_f64() * 1e3,
+            "files": separate::file_list(&self.files),
+        })
+    }
+}
+
+fn times(of: &Percentiles) -> Value {
+    json!({ "count": of.count, "p50": of.p50, "p99": of.p99, "max": of.max })
+}

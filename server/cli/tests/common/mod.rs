@@ -1,0 +1,110 @@
+//! What the tests of the command share: running the real binary, and songs made on the spot.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The command under test.
+pub fn rehearsekit() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_rehearsekit"))
+}
+
+/// Runs the command to its end.
+pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    rehearsekit().args(args).output().unwrap()
+}
+
+/// What a run said on stderr.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The JSON document on stdout of a run that must have succeeded.
+pub fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Asserts that a run failed with `code` and one clear sentence holding `words`, and nothing on stdout.
+pub fn assert_refused(output: &Output, code: i32, words: &[&str]) {
+    let said = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("error: ")), "{said}");
+    for word in words {
+        assert!(said.contains(word), "'{word}' is missing in: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Names of everything in `folder`, hidden files included.
+pub fn entries(folder: &Path) -> Vec<String> {
+    let Ok(found) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = found.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Something like music: a few tones with a beat, `frames` long, a little different per channel.
+pub fn music(frames: usize, rate_hz: u32, channel: usize) -> Vec<f32> {
+    let rate = f64::from(rate_hz);
+    (0..frames)
+        .map(|f| {
+            let t = f as f64 / rate;
+            let tone = |hz: f64| (std::f64::consts::TAU * hz * t).sin();
+            let beat = (-12.0 * (t * 2.0).fract()).exp();
+            let voice = tone(330.0 + 10.0 * channel as f64) + 0.5 * tone(660.0) + 0.3 * tone(990.0);
+            (0.1 * voice + 0.3 * beat * tone(80.0) + 0.05 * tone(3_000.0) * beat) as f32
+        })
+        .collect()
+}
+
+/// Writes planar samples as a 32-bit float WAV file.
+pub fn write_wav(path: &Path, rate_hz: u32, channels: &[Vec<f32>]) -> PathBuf {
+    let spec = hound::WavSpec {
+        channels: channels.len() as u16,
+        sample_rate: rate_hz,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    for frame in 0..channels[0].len() {
+        for channel in channels {
+            writer.write_sample(channel[frame]).unwrap();
+        }
+    }
+    writer.finalize().unwrap();
+    path.to_owned()
+}
+
+/// A song of `channels` channels in `folder`.
+pub fn song(folder: &Path, name: &str, rate_hz: u32, channels: usize, frames: usize) -> PathBuf {
+    let planar: Vec<Vec<f32>> = (0..channels).map(|c| music(frames, rate_hz, c)).collect();
+    write_wav(&folder.join(name), rate_hz, &planar)
+}
+
+/// A WAV file's planar samples and rate.
+pub fn read_wav(path: &Path) -> (u32, Vec<Vec<f32>>) {
+    let mut reader = hound::WavReader::open(path).unwrap();
+    let spec = reader.spec();
+    let mut planar = vec![Vec::new(); spec.channels as usize];
+    for (index, sample) in reader.samples::<f32>().enumerate() {
+        planar[index % spec.channels as usize].push(sample.unwrap());
+    }
+    (spec.sample_rate, planar)
+}
+
+/// The data folder with `spleeter-2stems` installed, which `cargo xtask test` prepares.
+pub fn data() -> PathBuf {
+    let data = std::env::var_os("REHEARSEKIT_DATA").map(PathBuf::from).unwrap_or_default();
+    let model = data.join("models/spleeter-2stems");
+    assert!(
+        model.is_dir(),
+        "this test runs the real model: set REHEARSEKIT_DATA to a folder with spleeter-2stems installed, or run `cargo xtask test`"
+    );
+    data
+}

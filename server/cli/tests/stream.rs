@@ -1,0 +1,152 @@
+//! `serve` and `stream` together, over a real socket, with the real model.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use common::{assert_refused, data, entries, json, read_wav, rehearsekit, song};
+use rehearsekit_audio::measure;
+use serde_json::Value;
+
+/// A server in a process of its own; ended with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        data();
+        let mut child = rehearsekit()
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["--model", "spleeter-2stems"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("'{line}': {e}"));
+        Self { child, address: ready["listen"].as_str().unwrap().to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn stream(server: &Server, song: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = rehearsekit();
+    command.args(["stream".as_ref(), song.as_os_str()]).args(["--server", &server.address, "--json"]);
+    command.args(more).arg("--out").arg(out);
+    command
+}
+
+/// Stems of a stream, `[stem][channel][frame]`, after checking that they are aligned with the song and sum to it.
+fn checked_stems(out: &Path, song: &Path) -> Vec<Vec<Vec<f32>>> {
+    assert_eq!(entries(out), ["accompaniment.wav", "vocals.wav"]);
+    let (rate_hz, mix) = read_wav(song);
+    let stems: Vec<_> = ["vocals", "accompaniment"].map(|s| read_wav(&out.join(format!("{s}.wav")))).into();
+    for (stem_rate_hz, stem) in &stems {
+        assert_eq!((*stem_rate_hz, stem.len(), stem[0].len()), (rate_hz, 2, mix[0].len()));
+    }
+    let stems: Vec<_> = stems.into_iter().map(|(_, stem)| stem).collect();
+    for c in 0..2 {
+        let mix = &mix[c.min(mix.len() - 1)];
+        for (f, mix) in mix.iter().enumerate() {
+            let sum = stems[0][c][f] + stems[1][c][f];
+            assert!((sum - mix).abs() < 1e-6, "channel {c}, frame {f}: {sum} is not {mix}");
+        }
+    }
+    stems
+}
+
+#[test]
+fn a_bounce_is_whole_aligned_and_the_same_twice() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 2, 44_100 * 4);
+    let mut runs = Vec::new();
+    for (name, block) in [("first", "512"), ("second", "333")] {
+        let out = folder.path().join(name);
+        let report =
+            json(&stream(&server, &song, &out, &["--pace", "fast", "--block", block]).output().unwrap());
+        assert_eq!(report["latency_frames"], 11_025);
+        assert_eq!(report["model"], "spleeter-2stems");
+        assert_eq!(
+            (&report["underruns"], &report["late"], &report["lost"]),
+            (&0.into(), &0.into(), &0.into())
+        );
+        assert!(report["hops"].as_u64().unwrap() > 4);
+        for times in ["turnaround_millis", "inference_millis", "server_overhead_millis"] {
+            assert!(report[times]["p50"].is_number() && report[times]["p99"].is_number(), "{times}");
+        }
+        runs.push(checked_stems(&out, &song));
+    }
+    // A bounce is bit-identical from run to run; another block size may plan another hop, not another song.
+    let sdr_db = measure::sdr_db(&runs[0][1], &runs[1][1]).unwrap();
+    assert!(sdr_db > 15.0, "{sdr_db} dB");
+    let out = folder.path().join("third");
+    json(&stream(&server, &song, &out, &["--pace", "fast"]).output().unwrap());
+    assert!(checked_stems(&out, &song) == runs[0], "two bounces differ");
+}
+
+#[test]
+fn other_rates_keep_the_time_and_the_sum() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    for (hz, channels) in [(48_000, 1), (96_000, 2), (8_000, 2)] {
+        let song = song(folder.path(), "song.wav", hz, channels, hz as usize * 2);
+        let out = folder.path().join(hz.to_string());
+        let report =
+            json(&stream(&server, &song, &out, &["--pace", "fast", "--budget", "400ms"]).output().unwrap());
+        assert_eq!(report["latency_frames"], hz * 2 / 5);
+        assert_eq!(report["underruns"], 0);
+        checked_stems(&out, &song);
+    }
+}
+
+/// Real time on a machine that may be busy: misses are allowed here, but whatever was missed is bridged and
+/// the sum holds.
+#[test]
+fn real_time_keeps_its_pace_and_its_sum() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 2, 44_100);
+    let out = folder.path().join("out");
+    let more = ["--seconds", "3", "--loop", "--rate", "44100"];
+    let report = json(&stream(&server, &song, &out, &more).output().unwrap());
+    let elapsed = report["elapsed_seconds"].as_f64().unwrap();
+    assert!(elapsed >= 3.0, "faster than real time: {elapsed} s");
+    assert_eq!(report["frames"], 3 * 44_100);
+    assert_eq!(report["dropped_mix_frames"], 0);
+    let (_, mix) = read_wav(&song);
+    let stems = ["vocals", "accompaniment"].map(|s| read_wav(&out.join(format!("{s}.wav"))).1);
+    for f in 0..3 * 44_100 {
+        let sum = stems[0][0][f] + stems[1][0][f];
+        assert!((sum - mix[0][f % 44_100]).abs() < 1e-6, "frame {f}");
+    }
+}
+
+#[test]
+fn what_the_server_refuses_is_said_with_what_would_do() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 1, 10_000);
+    let out = folder.path().join("out");
+    let refused = |more: &[&str], words: &[&str]| {
+        assert_refused(&stream(&server, &song, &out, more).output().unwrap(), 4, words);
+        assert!(!out.exists());
+    };
+    refused(&["--budget", "5ms"], &["says no", "--budget"]);
+    refused(&["--model", "no-such-model"], &["no-such-model"]);
+    let zeros = "0".repeat(64);
+    refused(&["--fingerprint", &zeros, "--connect-timeout", "2"], &["pinned"]);
+}

@@ -2,8 +2,11 @@
 //! behind it over `rehearsekit_models`. Sessions know only the traits, so that the server's life cycle can
 //! be tested apart from any weights. This module must not know sockets, sessions or the wire.
 
+mod models;
+
 use std::time::Duration;
 
+pub use models::ModelEngine;
 use rehearsekit_audio::{SampleRate, StemSet};
 
 /// What a client asked for, in the units of the wire.

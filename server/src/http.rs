@@ -90,7 +90,9 @@ pub(crate) async fn serve(
     router: Router,
     mut life: watch::Receiver<Life>,
 ) -> io::Result<()> {
-    axum::serve(patience::Listener::new(listener), router).with_graceful_shutdown(async move { Life::over(&mut life).await }).await
+    axum::serve(patience::Listener::new(listener), router)
+        .with_graceful_shutdown(async move { Life::over(&mut life).await })
+        .await
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -120,7 +122,9 @@ fn judge(
     authority: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<(), (StatusCode, String)> {
-    let text = |value: Option<&axum::http::HeaderValue>| value.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    let text = |value: Option<&axum::http::HeaderValue>| {
+        value.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+    };
     let named = text(headers.get(HOST)).unwrap_or_default();
     let more_than_one = headers.get_all(HOST).iter().nth(1).is_some();
     // An absolute request target counts more than the header in HTTP/1.1, so both must be ours.
@@ -149,13 +153,32 @@ mod tests {
     #[test]
     fn only_our_own_names_pass() {
         let hosts = AllowedHosts::new(IpAddr::from([127, 0, 0, 1]), &["NAS.local".to_owned()]);
-        for ours in ["localhost", "LOCALHOST:7480", "127.0.0.1:1", "[::1]:7480", "[::1]", "nas.local", "nas.local.:80"]
-        {
+        for ours in [
+            "localhost",
+            "LOCALHOST:7480",
+            "127.0.0.1:1",
+            "[::1]:7480",
+            "[::1]",
+            "nas.local",
+            "nas.local.:80",
+        ] {
             assert!(hosts.allow(ours), "{ours} was turned away");
         }
         for strange in [
-            "", "evil.example", "evil.example:7480", "localhost.evil.example", "192.168.1.2", "127.0.0.1.evil.example",
-            "localhost:", "localhost:80:80", "[::1", "[::1]x", "::1", "user@localhost", "localhost/", "nas.local..",
+            "",
+            "evil.example",
+            "evil.example:7480",
+            "localhost.evil.example",
+            "192.168.1.2",
+            "127.0.0.1.evil.example",
+            "localhost:",
+            "localhost:80:80",
+            "[::1",
+            "[::1]x",
+            "::1",
+            "user@localhost",
+            "localhost/",
+            "nas.local..",
         ] {
             assert!(!hosts.allow(strange), "{strange} passed");
         }

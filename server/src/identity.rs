@@ -135,8 +135,7 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(unix)]
 fn check_mode(path: &Path) -> Result<(), IdentityError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let found =
-        fs::metadata(path).map_err(|source| IdentityError::Io { path: path.to_owned(), source })?;
+    let found = fs::metadata(path).map_err(|source| IdentityError::Io { path: path.to_owned(), source })?;
     let mode = found.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(IdentityError::Exposed { path: path.to_owned(), mode }) }
 }

@@ -18,4 +18,4 @@ mod session;
 mod state;
 pub mod workers;
 
-pub use serve::{Event, Listeners, ServeError, run_with};
+pub use serve::{Event, Listeners, ServeError, run, run_with};

@@ -159,23 +159,43 @@ impl Metrics {
         out.head("build_info", "gauge", "The running version");
         out.line("build_info", &format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0);
         out.gauge("uptime_seconds", "Time since start", self.started.elapsed().as_secs_f64());
-        out.gauge("ready", "1 when all models are warm and the server is not draining", f64::from(u8::from(ready)));
+        out.gauge(
+            "ready",
+            "1 when all models are warm and the server is not draining",
+            f64::from(u8::from(ready)),
+        );
         out.gauge("connections", "Open connections", self.connections.get() as f64);
         out.gauge("sessions", "Open sessions", self.sessions.get() as f64);
         out.gauge("queue_depth", "Inference jobs that wait", self.queue_depth.get() as f64);
         out.gauge("workers", "Inference threads", self.workers.get() as f64);
         let counters: [(&str, &str, &Number); 12] = [
             ("connections_total", "Connections that finished their handshake", &self.connections_total),
-            ("connections_refused_total", "Connections turned away before a handshake", &self.connections_refused),
+            (
+                "connections_refused_total",
+                "Connections turned away before a handshake",
+                &self.connections_refused,
+            ),
             ("sessions_total", "Sessions opened", &self.sessions_total),
             ("hops_total", "Chunks of stems made", &self.hops),
             ("late_chunks_total", "Chunks given up because their deadline passed", &self.late_chunks),
             ("lost_packets_total", "Gaps in the mix that were not filled in time", &self.lost_packets),
-            ("late_packets_total", "Packets of the mix that came after their gap was given up", &self.late_packets),
-            ("dropped_frames_total", "Frames of the mix dropped because their session fell behind", &self.dropped_frames),
+            (
+                "late_packets_total",
+                "Packets of the mix that came after their gap was given up",
+                &self.late_packets,
+            ),
+            (
+                "dropped_frames_total",
+                "Frames of the mix dropped because their session fell behind",
+                &self.dropped_frames,
+            ),
             ("epochs_total", "Epochs started", &self.epochs),
             ("protocol_errors_total", "Connections closed for nonsense", &self.protocol_errors),
-            ("unusable_samples_total", "NaN, infinite or absurd samples, taken as silence", &self.unusable_samples),
+            (
+                "unusable_samples_total",
+                "NaN, infinite or absurd samples, taken as silence",
+                &self.unusable_samples,
+            ),
             ("panics_total", "Panics caught", &self.panics),
         ];
         for (name, help, number) in counters {
@@ -267,8 +287,11 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
-        let mut names: Vec<&str> =
-            text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).filter_map(|l| l.split(' ').next()).collect();
+        let mut names: Vec<&str> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix("# TYPE "))
+            .filter_map(|l| l.split(' ').next())
+            .collect();
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     data_dir::{self, DataDirError},
-    engine::Engine,
+    engine::{Engine, ModelEngine},
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
     metrics::Metrics,
@@ -102,7 +102,7 @@ impl Listeners {
     }
 }
 
-/// What [`run_with`] tells whoever started it.
+/// What [`run`] tells whoever started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The sockets answer; models are being loaded.
@@ -118,6 +118,17 @@ pub enum Event {
     Ready,
     /// No more sessions; the open ones may play on for a while.
     Draining,
+}
+
+/// Serves the models of `config` until `shutdown` comes; see [`run_with`].
+pub async fn run(
+    listeners: Listeners,
+    config: Config,
+    told: impl FnMut(Event) + Send,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let engine = Arc::new(ModelEngine::new(&config));
+    run_with(listeners, config, engine, told, shutdown).await
 }
 
 /// Serves with `engine` until `shutdown` comes or a model cannot be loaded. Then nobody is admitted any
@@ -162,7 +173,8 @@ pub async fn run_with(
     if tokio::time::timeout(GOODBYES_WITHIN, accepting).await.is_err() {
         tracing::warn!("some connections did not say goodbye in time");
     }
-    endpoint.close(quic::close_code(rehearsekit_protocol::CloseReason::ServerShutdown), b"the server shuts down");
+    endpoint
+        .close(quic::close_code(rehearsekit_protocol::CloseReason::ServerShutdown), b"the server shuts down");
     let _ = tokio::time::timeout(GOODBYES_WITHIN, endpoint.wait_idle()).await;
     if tokio::time::timeout(GOODBYES_WITHIN, watching).await.is_err() {
         tracing::warn!("some HTTP requests did not end in time");
@@ -242,7 +254,8 @@ fn tell_reach(quic: SocketAddr, http: SocketAddr) {
                 address.port()
             );
         } else {
-            let who = if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
+            let who =
+                if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
             tracing::warn!(
                 "{key} is {address}: anybody on {who} can reach it, and pairing is not there yet, so anybody \
                  there can use this server; listen on 127.0.0.1 if that is not wanted"

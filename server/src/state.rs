@@ -45,7 +45,12 @@ pub(crate) struct Place {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, engine: Arc<dyn Engine>, metrics: Arc<Metrics>, workers: Workers) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        engine: Arc<dyn Engine>,
+        metrics: Arc<Metrics>,
+        workers: Workers,
+    ) -> Self {
         let first = config.models.first().cloned().unwrap_or_default();
         Self {
             config,
@@ -87,7 +92,9 @@ impl Shared {
     /// Why the server is not ready, as a sentence; `None` when it is.
     pub(crate) fn not_ready(&self) -> Option<String> {
         match &*self.phase() {
-            Phase::Warming(model) => Some(format!("the model {model} is being loaded; this takes some seconds")),
+            Phase::Warming(model) => {
+                Some(format!("the model {model} is being loaded; this takes some seconds"))
+            }
             Phase::Ready => None,
             Phase::Draining => Some("the server is shutting down".to_owned()),
         }

@@ -61,7 +61,8 @@ impl Workers {
         let (patient, patient_jobs) = bounded(queue.max(1));
         let mut handles = Vec::with_capacity(threads);
         for index in 0..threads.max(1) {
-            let (live_jobs, patient_jobs, metrics) = (live_jobs.clone(), patient_jobs.clone(), metrics.clone());
+            let (live_jobs, patient_jobs, metrics) =
+                (live_jobs.clone(), patient_jobs.clone(), metrics.clone());
             let work = move || work(&live_jobs, &patient_jobs, &metrics);
             handles.push(std::thread::Builder::new().name(format!("separate-{index}")).spawn(work)?);
         }

@@ -228,7 +228,10 @@ async fn strange_hosts_and_origins_are_turned_away() {
             let (got, body) = get(server.http, path, host, more).await;
             let expected = if status == 200 && path == "/nowhere" { 404 } else { status };
             // Two Host headers are malformed already for the HTTP library, with its own code.
-            assert!(got == expected || (got == 400 && more.starts_with("Host")), "{host} {more}: {got} {body}");
+            assert!(
+                got == expected || (got == 400 && more.starts_with("Host")),
+                "{host} {more}: {got} {body}"
+            );
         }
     }
     let (_, told) = get(server.http, "/metrics", "rebound.example", "").await;

@@ -83,19 +83,30 @@ pub(super) const KEYS: &[Key] = &[
         name: "default_model",
         about: "model of a client that names none (default: the first of models)",
         right: "write one of the models that the server loads (key models)",
-        set: |config, value| assign(&mut config.default_model, value.one().filter(|name| is_model_name(name)).map(str::to_owned)),
+        set: |config, value| {
+            assign(
+                &mut config.default_model,
+                value.one().filter(|name| is_model_name(name)).map(str::to_owned),
+            )
+        },
         show: |config| quoted(&config.default_model),
     },
     Key {
         name: "threads",
-        about: "threads inside one inference",
-        right: "write a whole number from 1 to 256",
-        set: |config, value| assign(&mut config.threads, number(value, 1, MAX_THREADS)),
-        show: |config| config.threads.to_string(),
+        about: "threads inside one inference; auto picks what suits each model",
+        right: "write auto or a whole number from 1 to 256",
+        set: |config, value| {
+            let auto = value.one()?.trim() == "auto";
+            assign(
+                &mut config.threads,
+                if auto { Some(None) } else { number(value, 1, MAX_THREADS).map(Some) },
+            )
+        },
+        show: |config| config.threads.map_or_else(|| quoted("auto"), |threads| threads.to_string()),
     },
     Key {
         name: "workers",
-        about: "inferences at a time (default: the cores divided by threads)",
+        about: "sessions that are worked on at a time (default: one per core)",
         right: "write a whole number from 1 to 256",
         set: |config, value| assign(&mut config.workers, number(value, 1, MAX_THREADS)),
         show: |config| config.workers.to_string(),
@@ -111,7 +122,9 @@ pub(super) const KEYS: &[Key] = &[
         name: "log",
         about: "log filter",
         right: "write off, error, warn, info, debug or trace, or per part, like warn,rehearsekit_server=debug",
-        set: |config, value| assign(&mut config.log, value.one().filter(|text| is_log_filter(text)).map(str::to_owned)),
+        set: |config, value| {
+            assign(&mut config.log, value.one().filter(|text| is_log_filter(text)).map(str::to_owned))
+        },
         show: |config| quoted(&config.log),
     },
     Key {
@@ -143,7 +156,7 @@ pub(super) fn defaults(data: PathBuf) -> Config {
         data,
         models: vec!["spleeter-2stems".to_owned()],
         default_model: String::new(),
-        threads: 1,
+        threads: None,
         workers: 0,
         max_sessions: 16,
         log: "info".to_owned(),
@@ -175,10 +188,13 @@ fn is_model_name(name: &str) -> bool {
 
 fn is_log_filter(text: &str) -> bool {
     let is_level = |level: &str| {
-        ["off", "error", "warn", "info", "debug", "trace"].iter().any(|known| known.eq_ignore_ascii_case(level))
+        ["off", "error", "warn", "info", "debug", "trace"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(level))
     };
     let is_target = |target: &str| {
-        !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
+        !target.is_empty()
+            && target.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
     };
     text.split(',').map(str::trim).all(|directive| match directive.split_once('=') {
         Some((target, level)) => is_target(target.trim()) && is_level(level.trim()),

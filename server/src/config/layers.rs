@@ -141,13 +141,13 @@ fn complete(
     origins: &[Origin],
 ) -> Result<(), ConfigError> {
     if config.workers == 0 {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        config.workers = (cores / config.threads).max(1);
+        config.workers = std::thread::available_parallelism().map_or(1, usize::from);
     }
     if config.default_model.is_empty() {
         config.default_model = config.models.first().cloned().unwrap_or_default();
     } else if !config.models.contains(&config.default_model) {
-        for (key, origin) in KEYS.iter().zip(origins).filter(|(key, _)| key.name == "default_model") {
+        let own = KEYS.iter().zip(origins).find(|(key, _)| key.name == "default_model");
+        if let Some((key, origin)) = own {
             let right = format!("{}: {}", key.right, config.models.join(", "));
             let value = written.get(key.name).cloned().unwrap_or_default();
             return Err(bad(key, value, origin.clone(), &right));

@@ -30,9 +30,9 @@ pub struct Config {
     pub models: Vec<String>,
     /// The model of a client that names none; one of `models`.
     pub default_model: String,
-    /// Threads inside one inference.
-    pub threads: usize,
-    /// Inferences at a time.
+    /// Threads inside one inference; `None` leaves it to the model's family.
+    pub threads: Option<usize>,
+    /// Sessions that are worked on at a time: inference threads.
     pub workers: usize,
     /// Sessions at a time.
     pub max_sessions: usize,

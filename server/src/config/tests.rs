@@ -71,10 +71,13 @@ fn what_is_shown_can_be_read_again() {
     assert_eq!(again.http_hosts, ["nas.local"]);
 }
 
+/// The file, the variables, the flags, and the sentence.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [(&'a str, &'a str, &'a str)], String);
+
 #[test]
 fn every_mistake_has_its_sentence() {
     let right_listen = "write an IP address and a port, like 127.0.0.1:7433, 0.0.0.0:7433 or [::]:7433";
-    let cases: &[(&str, &[(&str, &str)], &[(&str, &str, &str)], String)] = &[
+    let cases: &[Case<'_>] = &[
         (
             "\nlissten = 3",
             &[],
@@ -170,7 +173,8 @@ fn model_names_that_would_leave_the_folder_are_refused() {
 fn broken_toml_names_its_line_and_a_missing_file_who_named_it() {
     let told = sentence("workers = 1\nlisten = ", &[], &[]);
     assert!(told.starts_with("the configuration file is not TOML at /etc/server.toml:2: "), "{told}");
-    let environment = [("HOME".into(), "/nowhere".into()), ("REHEARSEKIT_CONFIG".into(), "/nowhere/x.toml".into())];
+    let environment =
+        [("HOME".into(), "/nowhere".into()), ("REHEARSEKIT_CONFIG".into(), "/nowhere/x.toml".into())];
     let missing = Sources { environment: environment.into_iter().collect(), ..Sources::default() };
     let told = Config::load(&missing).unwrap_err().to_string();
     let expected = "cannot read the configuration file /nowhere/x.toml (named by environment variable \

@@ -43,8 +43,12 @@ impl Control {
     pub(super) async fn read(&mut self) -> Result<usize, End> {
         match self.recv.read(&mut self.buffer[..]).await {
             Ok(Some(count)) => Ok(count),
-            Ok(None) => Err(End::Protocol("the client ended the control stream without a goodbye".to_owned())),
-            Err(quinn::ReadError::Reset(_)) => Err(End::Protocol("the client reset the control stream".to_owned())),
+            Ok(None) => {
+                Err(End::Protocol("the client ended the control stream without a goodbye".to_owned()))
+            }
+            Err(quinn::ReadError::Reset(_)) => {
+                Err(End::Protocol("the client reset the control stream".to_owned()))
+            }
             Err(error) => Err(End::Gone(error.to_string())),
         }
     }

@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 use quinn::Incoming;
 use rehearsekit_audio::SampleRate;
 use rehearsekit_protocol::{
-    CloseReason, HANDSHAKE_WITHIN, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerEvent, ServerSession,
-    SessionError,
+    CloseReason, HANDSHAKE_WITHIN, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerEvent,
+    ServerSession, SessionError,
 };
 use tokio::{
     sync::watch,
@@ -132,7 +132,7 @@ async fn converse(
         Err(error) => return End::Internal(error.to_string()),
     };
     let mut control = Control::new(session, streams, start);
-    let end = match negotiate(&mut control, life).await {
+    let end = match negotiate(&mut control, shared, life).await {
         Ok(request) => play(connection, &mut control, shared, guest, life, request).await,
         Err(end) => end,
     };
@@ -148,7 +148,11 @@ async fn converse(
 }
 
 /// Waits for the request for a session.
-async fn negotiate(control: &mut Control, life: &mut watch::Receiver<Life>) -> Result<OpenRequest, End> {
+async fn negotiate(
+    control: &mut Control,
+    shared: &Shared,
+    life: &mut watch::Receiver<Life>,
+) -> Result<OpenRequest, End> {
     loop {
         let tick = control.next_tick();
         let count = tokio::select! {
@@ -165,7 +169,11 @@ async fn negotiate(control: &mut Control, life: &mut watch::Receiver<Life>) -> R
                     tracing::debug!(client_name, version, "hello");
                 }
                 ServerEvent::Open(request) => return Ok(request),
-                ServerEvent::Refused(_) => return Err(End::Refused),
+                ServerEvent::Refused(refusal) => {
+                    shared.metrics.refused.count(code_name(refusal.code));
+                    tracing::info!(code = ?refusal.code, "refused: {refusal}");
+                    return Err(End::Refused);
+                }
                 ServerEvent::Closed(reason) => return Err(End::Client(reason)),
             }
         }
@@ -239,8 +247,7 @@ async fn admit(
     let config = &shared.config;
     let model = if request.model.is_empty() { config.default_model.clone() } else { request.model.clone() };
     if !config.models.contains(&model) {
-        let message =
-            format!("this server has no model {model:?}; it has {}", config.models.join(", "));
+        let message = format!("this server has no model {model:?}; it has {}", config.models.join(", "));
         return Err(no(RefusalCode::UnknownModel, &message));
     }
     let rate = SampleRate::new(request.rate_hz).map_err(|e| no(RefusalCode::BadRequest, &e.to_string()))?;

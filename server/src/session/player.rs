@@ -5,7 +5,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use quinn::{Connection, RecvStream};
 use rehearsekit_protocol::{
-    MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet, packet_bytes,
+    MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet,
+    packet_bytes,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -196,7 +197,10 @@ impl Player {
         metrics.dropped_frames.add(now.dropped_frames - before.dropped_frames);
         if now.dropped_frames > before.dropped_frames {
             let frames = now.dropped_frames - before.dropped_frames;
-            tracing::warn!(frames, "the separation fell behind this session's budget; dropped the oldest frames");
+            tracing::warn!(
+                frames,
+                "the separation fell behind this session's budget; dropped the oldest frames"
+            );
         }
         self.counted = now;
     }
@@ -249,10 +253,12 @@ impl Player {
                 server_micros: micros(start.elapsed().saturating_sub(made.needed.ready)),
                 needed_through: made.needed.through,
             };
-            let parts: Vec<&[f32]> = chunk.channels.iter().map(|channel| &channel[from..from + count]).collect();
+            let parts: Vec<&[f32]> =
+                chunk.channels.iter().map(|channel| &channel[from..from + count]).collect();
             let mut bytes = Vec::new();
-            encode_packet(&header, &parts, &mut bytes)
-                .map_err(|error| End::Internal(format!("the separation gave what cannot be sent: {error}")))?;
+            encode_packet(&header, &parts, &mut bytes).map_err(|error| {
+                End::Internal(format!("the separation gave what cannot be sent: {error}"))
+            })?;
             self.outbox.send(bytes, due);
         }
         Ok(())
@@ -286,7 +292,9 @@ async fn read_packet(mut stream: RecvStream, most_bytes: usize, within: Duration
     let bytes = match timeout(within, stream.read_to_end(most_bytes)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(quinn::ReadToEndError::TooLong)) => {
-            return Err(End::Protocol(format!("a packet of the mix has more than the {most_bytes} bytes agreed on")));
+            return Err(End::Protocol(format!(
+                "a packet of the mix has more than the {most_bytes} bytes agreed on"
+            )));
         }
         Ok(Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(_)))) => return Ok(None),
         Ok(Err(error)) => return Err(End::Gone(error.to_string())),

@@ -2,6 +2,7 @@
 //! only there so that a broken test ends.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 use std::{
     net::SocketAddr,
@@ -120,7 +121,12 @@ pub(crate) struct TestServer {
 
 /// A configuration on free ports, with these keys on top.
 pub(crate) fn config(data: &std::path::Path, keys: &[(&str, &str)]) -> Config {
-    let own = [("listen", "127.0.0.1:0"), ("http", "127.0.0.1:0"), ("data", data.to_str().unwrap()), ("drain_seconds", "0")];
+    let own = [
+        ("listen", "127.0.0.1:0"),
+        ("http", "127.0.0.1:0"),
+        ("data", data.to_str().unwrap()),
+        ("drain_seconds", "0"),
+    ];
     let flags = own.iter().chain(keys).map(|(key, value)| Flag {
         name: format!("--{key}"),
         key: (*key).to_owned(),
@@ -141,13 +147,20 @@ impl TestServer {
     pub(crate) async fn start(keys: &[(&str, &str)], engine: HalfEngine) -> Self {
         let data = tempfile::tempdir().unwrap();
         let config = config(data.path(), keys);
+        Self::with(data, config, Arc::new(engine)).await
+    }
+
+    /// Starts with any engine and waits until it listens.
+    pub(crate) async fn with(data: tempfile::TempDir, config: Config, engine: Arc<dyn Engine>) -> Self {
         let listeners = Listeners::bind(&config).unwrap();
         let (link, http) = listeners.addresses().unwrap();
         let (teller, mut events) = mpsc::unbounded_channel();
         let (shutdown, over) = oneshot::channel();
-        let tell = move |event| drop(teller.send(event));
+        let tell = move |event| {
+            let _ = teller.send(event);
+        };
         let over = async move { drop(over.await) };
-        let done = tokio::spawn(run_with(listeners, config, Arc::new(engine), tell, over));
+        let done = tokio::spawn(run_with(listeners, config, engine, tell, over));
         assert!(matches!(within(events.recv()).await, Some(Event::Listening { .. })));
         Self { link, http, data, events, shutdown: Some(shutdown), done }
     }
@@ -171,7 +184,9 @@ impl TestServer {
     /// One number of the metrics.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, body) = get(self.http, "/metrics", "localhost", "").await;
-        let line = body.lines().find_map(|line| line.strip_prefix(&format!("rehearsekit_{name} ")).map(str::to_owned));
+        let line = body
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("rehearsekit_{name} ")).map(str::to_owned));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
@@ -280,7 +295,14 @@ pub(crate) struct Client {
 
 /// A request that fits the engine.
 pub(crate) fn request(mode: Mode, budget_frames: u32) -> OpenRequest {
-    OpenRequest { model: String::new(), rate_hz: RATE_HZ, budget_frames, block_frames: 64, link_micros: 5_000, mode }
+    OpenRequest {
+        model: String::new(),
+        rate_hz: RATE_HZ,
+        budget_frames,
+        block_frames: 64,
+        link_micros: 5_000,
+        mode,
+    }
 }
 
 impl Client {
@@ -357,7 +379,8 @@ impl Client {
     /// One packet whose samples tell their position; see [`sample`].
     pub(crate) async fn push(&mut self, epoch: u32, first_frame: u64, frames: u32, end_of_epoch: bool) {
         let samples: Vec<f32> = (0..u64::from(frames)).map(|n| sample(first_frame + n)).collect();
-        let header = PacketHeader { end_of_epoch, ..PacketHeader::mix(epoch, self.sequence, first_frame, frames) };
+        let header =
+            PacketHeader { end_of_epoch, ..PacketHeader::mix(epoch, self.sequence, first_frame, frames) };
         self.sequence += 1;
         self.push_raw(&header, &samples).await;
     }

@@ -1,0 +1,147 @@
+//! The real engine: installed models, measured on this device, planned into each session's budget.
+
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock},
+};
+
+use rehearsekit_audio::{Budget, SampleRate};
+use rehearsekit_models::{
+    DeviceSpeed, LivePipeline, Model, ModelOptions, Plan, PlanRefusal, PlanRequest, StemChunk,
+    device::DeviceCosts,
+    plan::{CostTable, Overrides},
+    store::Store,
+};
+
+use super::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise};
+use crate::config::Config;
+
+/// The models of one server.
+pub struct ModelEngine {
+    config: Config,
+    loaded: RwLock<HashMap<String, Loaded>>,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    model: Model,
+    costs: CostTable,
+}
+
+impl ModelEngine {
+    /// Nothing is loaded yet; see [`Engine::warm`].
+    pub fn new(config: &Config) -> Self {
+        Self { config: config.clone(), loaded: RwLock::default() }
+    }
+
+    fn load(&self, name: &str) -> Result<Loaded, EngineError> {
+        let told = |error: &dyn std::fmt::Display| EngineError(error.to_string());
+        let store = Store::open(&self.config.data).map_err(|error| told(&error))?;
+        let options =
+            self.config.threads.map(|threads| ModelOptions { threads, workers: self.config.workers });
+        let model = Model::load(&store, name, options).map_err(|error| told(&error))?;
+        let threads = options.unwrap_or_else(|| ModelOptions::live(model.family())).threads;
+        let devices = DeviceCosts::of_cpu(&self.config.data, threads);
+        let costs = model.costs(&devices, &mut |done, all| {
+            tracing::info!(model = name, "measuring this device, once: {done} of {all}");
+        });
+        Ok(Loaded { costs: costs.map_err(|error| told(&error))?, model })
+    }
+}
+
+impl Engine for ModelEngine {
+    fn warm(&self, name: &str) -> Result<(), EngineError> {
+        let loaded = self.load(name)?;
+        // What a new project asks for; other budgets load their networks with their first session.
+        let usual = OpenSpec {
+            model: name.to_owned(),
+            rate: SampleRate::HZ_48000,
+            budget_frames: Budget::DEFAULT.frames(SampleRate::HZ_48000),
+            block_frames: 512,
+            link_frames: 480,
+        };
+        // A model that needs more than the usual budget has nothing usual to warm.
+        if let Ok(plan) = loaded.plan(&usual) {
+            loaded.model.warm(&plan).map_err(|error| EngineError(error.to_string()))?;
+        }
+        let mut all = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(name.to_owned(), loaded);
+        Ok(())
+    }
+
+    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal> {
+        let all = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let found = all.get(&spec.model).cloned();
+        drop(all);
+        let failed = |text: String| OpenRefusal::Failed(EngineError(text));
+        let loaded = found.ok_or_else(|| failed(format!("the model {} is not loaded", spec.model)))?;
+        let plan = loaded.plan(spec).map_err(|refusal| {
+            let smallest_budget_frames = match &refusal {
+                PlanRefusal::BudgetTooSmall { smallest_budget_frames, .. } => Some(*smallest_budget_frames),
+                PlanRefusal::DeviceTooSlow | PlanRefusal::Override(_) => None,
+            };
+            OpenRefusal::BudgetTooSmall { smallest_budget_frames, reason: refusal.to_string() }
+        })?;
+        let pipeline = loaded.model.live(&plan).map_err(|error| failed(error.to_string()))?;
+        Ok((Box::new(pipeline), loaded.promise(&plan)))
+    }
+}
+
+impl Loaded {
+    fn plan(&self, spec: &OpenSpec) -> Result<Plan, PlanRefusal> {
+        self.model.plan(&PlanRequest {
+            rate: spec.rate,
+            budget_frames: spec.budget_frames,
+            block_frames: spec.block_frames,
+            link_frames: spec.link_frames,
+            speed: DeviceSpeed::Measured(&self.costs),
+            overrides: Overrides::default(),
+        })
+    }
+
+    fn promise(&self, plan: &Plan) -> Promise {
+        let millis = |frames: u32| plan.rate.duration(frames.into()).as_secs_f64() * 1e3;
+        let description = format!(
+            "{}; needs {:.0} ms of the {:.0} ms, inference at most {:.0} ms",
+            plan.geometry,
+            millis(plan.needed_frames),
+            millis(plan.latency_frames),
+            plan.inference.as_secs_f64() * 1e3
+        );
+        Promise {
+            model: self.model.name().to_owned(),
+            stems: self.model.stems().clone(),
+            packet_frames: plan.packet_frames,
+            algorithmic_frames: plan.algorithmic_frames,
+            hop_frames: plan.hop_frames,
+            look_ahead_frames: plan.look_ahead_frames,
+            description,
+        }
+    }
+}
+
+impl From<StemChunk> for Chunk {
+    fn from(chunk: StemChunk) -> Self {
+        Self { first_frame: chunk.first_frame, channels: chunk.channels, inference: chunk.inference }
+    }
+}
+
+impl Pipeline for LivePipeline {
+    fn start_epoch(&mut self, position: u64) {
+        Self::start_epoch(self, position);
+    }
+
+    fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Chunk>, EngineError> {
+        let chunk = Self::push(self, mix).map_err(|error| EngineError(error.to_string()))?;
+        Ok(chunk.map(Chunk::from).into_iter().collect())
+    }
+
+    fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError> {
+        let chunk = Self::finish_epoch(self).map_err(|error| EngineError(error.to_string()))?;
+        Ok(chunk.map(Chunk::from).into_iter().collect())
+    }
+
+    fn frames_until_work(&self) -> usize {
+        Self::frames_until_work(self)
+    }
+}

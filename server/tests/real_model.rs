@@ -1,0 +1,105 @@
+//! The server with real Spleeter weights: what comes back over the link is, bit for bit, what the same
+//! pipeline gives without any network, however the packets were cut and worked on.
+//!
+//! Needs `REHEARSEKIT_DATA` with spleeter-2stems and ONNX Runtime, which `cargo xtask test` prepares.
+
+mod common;
+
+use std::{path::PathBuf, sync::Arc};
+
+use common::{Client, RATE_HZ, TestServer, config, request, within};
+use rehearsekit_audio::SampleRate;
+use rehearsekit_protocol::{Mode, PacketHeader, RefusalCode, ServerMessage};
+use rehearsekit_server::{
+    Event,
+    config::Config,
+    engine::{Engine, ModelEngine, OpenSpec},
+};
+
+/// A data folder of the test's own that borrows the installed models.
+fn borrowed() -> (tempfile::TempDir, Config) {
+    let installed = std::env::var_os("REHEARSEKIT_DATA").map(PathBuf::from);
+    let installed = installed.expect("set REHEARSEKIT_DATA, or run cargo xtask test, which does");
+    let data = tempfile::tempdir().unwrap();
+    for folder in ["models", "runtime", "devices"] {
+        let from = std::path::absolute(installed.join(folder)).unwrap();
+        std::fs::create_dir_all(&from).unwrap();
+        std::os::unix::fs::symlink(from, data.path().join(folder)).unwrap();
+    }
+    let config = config(data.path(), &[("models", "spleeter-2stems")]);
+    (data, config)
+}
+
+/// Two seconds of something like music: tones that swell, and noise.
+fn song(frames: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    (0..frames)
+        .map(|n| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = (state >> 8) as f32 / 16_777_216.0 - 0.5;
+            let time = n as f32 / RATE_HZ as f32;
+            0.3 * (time * 1_382.0).sin() * (time * 9.0).sin() + 0.2 * (time * 691.0).sin() + 0.1 * noise
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_changes_not_a_bit() {
+    let (data, config) = borrowed();
+    let engine = Arc::new(ModelEngine::new(&config));
+    let mut server = TestServer::with(data, config, engine.clone()).await;
+    assert_eq!(within(server.events.recv()).await, Some(Event::Ready));
+
+    let budget_frames = 24_000;
+    let spec = OpenSpec {
+        model: "spleeter-2stems".to_owned(),
+        rate: SampleRate::HZ_48000,
+        budget_frames,
+        block_frames: 64,
+        link_frames: 240,
+    };
+    let song = song(96_000);
+    let (mut pipeline, promise) = engine.open(&spec).unwrap();
+    pipeline.start_epoch(0);
+    let mut direct = pipeline.push([&song, &song]).unwrap();
+    direct.extend(pipeline.finish_epoch().unwrap());
+    let direct: Vec<f32> = direct.iter().flat_map(|chunk| chunk.channels[0].iter().copied()).collect();
+    assert_eq!(direct.len(), song.len());
+    assert!(direct.iter().any(|sample| sample.abs() > 1e-4), "the stem is silent");
+
+    let (mut client, opened) = Client::session(server.link, Mode::Reliable, budget_frames).await;
+    assert_eq!(opened.algorithmic_frames, promise.algorithmic_frames);
+    let packets = song.chunks(opened.packet_frames as usize);
+    let last = packets.len() - 1;
+    for (n, packet) in packets.enumerate() {
+        let first_frame = n as u64 * u64::from(opened.packet_frames);
+        let header = PacketHeader::mix(0, client.sequence, first_frame, packet.len() as u32);
+        client.sequence += 1;
+        client.push_raw(&PacketHeader { end_of_epoch: n == last, ..header }, packet).await;
+    }
+    let chunks = client.stems_of(song.len() as u64).await;
+    let over_the_link: Vec<f32> = chunks.iter().flat_map(|chunk| chunk.channels[0].iter().copied()).collect();
+    assert!(over_the_link == direct, "the stems differ");
+    assert!(chunks.iter().all(|chunk| chunk.header.server_micros >= chunk.header.inference_micros));
+
+    // A budget no plan can hold is refused with one that works.
+    let mut hurried = Client::connect(server.link, 16).await;
+    let Some(ServerMessage::Refused(refusal)) = hurried.ask(request(Mode::Live, 480)).await else {
+        panic!("10 ms were promised");
+    };
+    assert_eq!(refusal.code, RefusalCode::BudgetTooSmall);
+    let smallest = refusal.smallest_budget_frames.unwrap();
+    let (_client, opened) = Client::session(server.link, Mode::Live, smallest).await;
+    assert_eq!(opened.latency_frames, smallest);
+    server.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_installed_is_told_with_the_way_to_get_it() {
+    let data = tempfile::tempdir().unwrap();
+    let config = config(data.path(), &[]);
+    let engine = Arc::new(ModelEngine::new(&config));
+    let told = TestServer::with(data, config, engine).await.ends().await.unwrap_err().to_string();
+    assert!(told.starts_with("cannot load the model spleeter-2stems: "), "{told}");
+    assert!(told.contains("models pull"), "{told}");
+}

@@ -109,7 +109,7 @@ impl<'a> Machine<'a> {
     fn run(&mut self) -> Step<BTreeMap<String, Tensor>> {
         for _ in 0..MAX_INSTRUCTIONS {
             if let Some(done) = self.step()? {
-                return self.into_tensors(done);
+                return self.tensors_of(done);
             }
         }
         Err(format!("more than {MAX_INSTRUCTIONS} instructions"))
@@ -161,7 +161,7 @@ impl<'a> Machine<'a> {
             0x86 => self.tuple_of(2)?,
             0x87 => self.tuple_of(3)?,
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push_tuple(items);
             }
             b'}' => self.push_dict(),
@@ -170,7 +170,7 @@ impl<'a> Machine<'a> {
                 self.insert(vec![key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.insert(items)?;
             }
             b'R' => self.reduce()?,
@@ -250,7 +250,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn into_tensors(&mut self, value: Value<'a>) -> Step<BTreeMap<String, Tensor>> {
+    fn tensors_of(&mut self, value: Value<'a>) -> Step<BTreeMap<String, Tensor>> {
         let Value::Dict(dict) = value else { return Err("it is not a dictionary".to_owned()) };
         let mut tensors = BTreeMap::new();
         for &(key, value) in &self.dicts[dict] {
@@ -318,7 +318,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn to_mark(&mut self) -> Step<Vec<Value<'a>>> {
+    fn pop_to_mark(&mut self) -> Step<Vec<Value<'a>>> {
         let mark = self.stack.iter().rposition(|v| matches!(v, Value::Mark)).ok_or("a mark is missing")?;
         let items = self.stack.split_off(mark + 1);
         self.stack.pop();

@@ -1,12 +1,13 @@
 //! A workshop: a folder in which one process at a time makes new things, out of sight of everybody who uses
 //! the finished ones beside it.
 //!
-//! `PARENT/.lock` is locked while somebody works; `PARENT/.staging/` holds what is not finished. A thing becomes
+//! `PARENT/.lock` is locked while somebody works; `PARENT/.staging/ID/` holds what is not finished. A thing becomes
 //! visible by one rename, after all of it is on the disk. What a killed process left is swept away by whoever
 //! locks next.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::fetch::{Cancel, FetchError};
@@ -53,27 +54,38 @@ impl Workshop {
     /// Removes what a killed process left, and puts back what it was about to replace.
     fn sweep(&self) -> Result<(), FetchError> {
         let staging = self.parent.join(STAGING);
-        let replaced = staging.join(REPLACED);
-        for entry in fs::read_dir(&replaced).into_iter().flatten().flatten() {
-            let back = self.parent.join(entry.file_name());
-            if !back.exists() {
-                fs::rename(entry.path(), &back).map_err(FetchError::io(&back))?;
+        for folder in entries(&staging) {
+            for replaced in entries(&folder.join(REPLACED)) {
+                let back = self.parent.join(replaced.file_name().unwrap_or_default());
+                if !back.exists() {
+                    fs::rename(&replaced, &back).map_err(FetchError::io(&back))?;
+                }
             }
         }
+        // A client whose rehearsekit was killed may still be writing there. That harms nobody, since every
+        // staging folder has a name of its own, and the next sweep gets it.
         match fs::remove_dir_all(&staging) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(FetchError::io(&staging)(error))
+                tracing::warn!(%error, "what an unfinished download left could not all be removed yet");
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// An empty place to work in.
     pub(crate) fn stage(&self) -> Result<Staging<'_>, FetchError> {
-        let folder = self.parent.join(STAGING);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = self.parent.join(STAGING).join(format!("{}-{count}", std::process::id()));
         fs::create_dir_all(&folder).map_err(FetchError::io(&folder))?;
         Ok(Staging { workshop: self, folder })
     }
+}
+
+/// The paths in `folder`; none when there is no such folder.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// A place to work in; it and all that is in it is removed when dropped.
@@ -144,10 +156,10 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_swept_and_what_it_took_away_comes_back() {
         let parent = tempfile::tempdir().unwrap();
-        let replaced = parent.path().join(".staging/replaced/model");
+        let replaced = parent.path().join(".staging/77-0/replaced/model");
         fs::create_dir_all(&replaced).unwrap();
         fs::write(replaced.join("weights"), b"old").unwrap();
-        fs::write(parent.path().join(".staging/half"), b"ha").unwrap();
+        fs::write(parent.path().join(".staging/77-0/half"), b"ha").unwrap();
         let _workshop = Workshop::take(parent.path()).unwrap().unwrap();
         assert_eq!(fs::read(parent.path().join("model/weights")).unwrap(), b"old");
         assert!(!parent.path().join(".staging").exists());

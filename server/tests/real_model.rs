@@ -3,6 +3,8 @@
 //!
 //! Needs `REHEARSEKIT_DATA` with spleeter-2stems and ONNX Runtime, which `cargo xtask test` prepares.
 
+#![allow(clippy::unwrap_used, reason = "all of it is test code")]
+
 mod common;
 
 use std::{path::PathBuf, sync::Arc};

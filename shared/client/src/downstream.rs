@@ -60,7 +60,7 @@ impl Downstream {
         let Packet { header, channels } = packet;
         let (position, channels) = match self.decimation {
             Decimation::None => (header.first_frame, channels),
-            _ => self.interpolator.push(header.first_frame, &channels),
+            _ => self.interpolator.push(header.first_frame, channels),
         };
         let stretch = Stretch { position, channels, taken: 0 };
         if stretch.left() > 0 {

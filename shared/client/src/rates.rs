@@ -8,6 +8,8 @@
 //! Positions are host frames on this side and wire frames (host ÷ factor) on the other. This module must not
 //! know about packets, rings or clocks.
 
+use std::{collections::BTreeMap, ops::Range};
+
 use rehearsekit_audio::SampleRate;
 
 /// Half the length of the filter, in wire frames: enough for 100 dB with a pass band up to 0.43 of the wire rate.
@@ -183,18 +185,21 @@ impl Decimator {
     }
 }
 
-/// Wire rate → host rate for any number of channels, one contiguous run of chunks at a time.
+/// Wire frames that are kept so that a neighbour still finds them: two seconds at 48 kHz.
+const KEPT_WIRE_FRAMES: usize = 96_000;
+
+/// Wire rate → host rate for any number of channels. Chunks may come in any order: every host frame is made
+/// exactly once, as soon as all wire frames under its filter are there, and its value does not depend on the
+/// order either.
 #[derive(Debug)]
 pub struct Interpolator {
     factor: u64,
+    reach: u64,
     /// `phases[r][k]` weighs wire frame `k` of the `2·reach + 1` around a host frame `r` behind the grid.
     phases: Vec<Vec<f32>>,
-    history: Vec<Vec<f32>>,
-    /// Wire position of `history[..][0]`; the run's end is that plus the history's length.
-    from: u64,
-    /// Next host frame to make.
-    next_host: u64,
-    running: bool,
+    /// What came lately, by wire position; no two overlap.
+    chunks: BTreeMap<u64, Vec<Vec<f32>>>,
+    kept_frames: usize,
 }
 
 impl Interpolator {
@@ -205,68 +210,109 @@ impl Interpolator {
         let reach = taps.len() / 2 / factor;
         let phases = (0..factor)
             .map(|r| {
-                let weigh = |k: usize| {
-                    // Host frame h = w·factor + r sees wire frame w + k − reach at a distance of
-                    // r + (reach − k)·factor host frames.
-                    let index = (r + (2 * reach - k) * factor) as i64;
-                    usize::try_from(index)
-                        .ok()
-                        .and_then(|i| taps.get(i))
-                        .map_or(0.0, |tap| tap * factor as f32)
-                };
+                // Host frame w·factor + r sees wire frame w + k − reach at a distance of r + (reach − k)·factor.
+                let weigh =
+                    |k: usize| taps.get(r + (2 * reach - k) * factor).map_or(0.0, |tap| tap * factor as f32);
                 (0..=2 * reach).map(weigh).collect()
             })
             .collect();
-        Self { factor: factor as u64, phases, history: Vec::new(), from: 0, next_host: 0, running: false }
+        Self { factor: factor as u64, reach: reach as u64, phases, chunks: BTreeMap::new(), kept_frames: 0 }
     }
 
     /// Takes a chunk of planar wire frames that starts at wire `first_frame`. Gives the host position and the
     /// planar host frames that are certain now: possibly none.
     ///
-    /// A chunk that does not continue the previous one starts a fresh run, and the few host frames at the
-    /// run's edges are not made: they would need frames that are not there. Only position 0 has silence before
-    /// it, so a run from there is whole at its start.
-    pub fn push(&mut self, first_frame: u64, channels: &[Vec<f32>]) -> (u64, Vec<Vec<f32>>) {
-        let reach = (self.phases[0].len() / 2) as u64;
-        let end = self.from + self.history.first().map_or(0, |c| c.len() as u64);
-        if !self.running || first_frame != end || self.history.len() != channels.len() {
-            self.running = true;
-            self.from = first_frame;
-            self.next_host = (first_frame + reach) * self.factor;
-            self.history = vec![Vec::new(); channels.len()];
-            if first_frame == 0 {
-                self.next_host = 0;
-            }
+    /// At the edges of a contiguous run of chunks a few host frames are not made: they would need frames that
+    /// are not there. Only before position 0 there is silence. A chunk that overlaps an earlier one is ignored.
+    pub fn push(&mut self, first_frame: u64, channels: Vec<Vec<f32>>) -> (u64, Vec<Vec<f32>>) {
+        let length = channels.first().map_or(0, Vec::len);
+        let nothing = (first_frame * self.factor, vec![Vec::new(); channels.len()]);
+        let end = first_frame + length as u64;
+        if self.chunks.first_key_value().is_some_and(|(_, kept)| kept.len() != channels.len()) {
+            self.chunks.clear();
+            self.kept_frames = 0;
         }
-        for (history, new) in self.history.iter_mut().zip(channels) {
-            history.extend_from_slice(new);
+        let before = self.chunks.range(..end).next_back();
+        if length == 0 || before.is_some_and(|(start, kept)| start + kept[0].len() as u64 > first_frame) {
+            return nothing;
         }
-        let end = self.from + self.history.first().map_or(0, |c| c.len() as u64);
-        // Host frame h needs the wire frames h/factor − reach ..= h/factor + reach (rounded down).
-        let host_end = (end.saturating_sub(reach) * self.factor).max(self.next_host);
-        let first_host = self.next_host;
-        let made = self.history.iter().map(|c| self.interpolate(c, first_host..host_end)).collect();
-        self.next_host = host_end;
-        let keep_from = (host_end / self.factor).saturating_sub(reach).max(self.from);
-        let drop = (keep_from - self.from) as usize;
-        for channel in &mut self.history {
-            channel.drain(..drop.min(channel.len()));
-        }
-        self.from = keep_from;
-        (first_host, made)
+        let channel_count = channels.len();
+        self.chunks.insert(first_frame, channels);
+        self.kept_frames += length;
+        let (low, high) = (self.reach_back(first_frame), self.reach_forth(end));
+        // Every frame from here on has the new chunk under its filter, so none of them was made before.
+        let from = if low == 0 { first_frame.saturating_sub(self.reach) } else { low + self.reach };
+        let to = high.saturating_sub(self.reach);
+        let made = if from < to {
+            (0..channel_count).map(|c| self.interpolate(&self.stretch(c, low..high), low, from..to)).collect()
+        } else {
+            nothing.1
+        };
+        self.forget();
+        (from * self.factor, made)
     }
 
-    fn interpolate(&self, channel: &[f32], host: std::ops::Range<u64>) -> Vec<f32> {
-        let reach = (self.phases[0].len() / 2) as u64;
-        host.map(|h| {
-            let (wire, phase) = (h / self.factor, &self.phases[(h % self.factor) as usize]);
+    /// The first wire frame that is there without a hole before `start`, looking back two reaches at most.
+    fn reach_back(&self, start: u64) -> u64 {
+        let limit = start.saturating_sub(2 * self.reach);
+        let mut low = start;
+        for (&first, kept) in self.chunks.range(..start).rev() {
+            if low <= limit || first + kept[0].len() as u64 != low {
+                break;
+            }
+            low = first;
+        }
+        low.max(limit)
+    }
+
+    /// The position behind the last wire frame that is there without a hole after `end`.
+    fn reach_forth(&self, end: u64) -> u64 {
+        let limit = end + 2 * self.reach;
+        let mut high = end;
+        for (&first, kept) in self.chunks.range(end..) {
+            if high >= limit || first != high {
+                break;
+            }
+            high = first + kept[0].len() as u64;
+        }
+        high.min(limit)
+    }
+
+    /// One channel of the wire frames in `range`, which are all there.
+    fn stretch(&self, channel: usize, range: Range<u64>) -> Vec<f32> {
+        let first = self.chunks.range(..=range.start).next_back().map_or(range.start, |(first, _)| *first);
+        let mut samples = Vec::with_capacity((range.end - range.start) as usize);
+        for (&first, kept) in self.chunks.range(first..range.end) {
+            let kept = &kept[channel];
+            let from = range.start.saturating_sub(first).min(kept.len() as u64) as usize;
+            let to = (range.end - first).min(kept.len() as u64) as usize;
+            samples.extend_from_slice(&kept[from..to]);
+        }
+        samples
+    }
+
+    /// The host frames on and behind the wire frames `wire`, from `samples` that start at wire frame `low`.
+    fn interpolate(&self, samples: &[f32], low: u64, wire: Range<u64>) -> Vec<f32> {
+        let mut made = Vec::with_capacity(((wire.end - wire.start) * self.factor) as usize);
+        for w in wire {
             // Before wire frame 0 there is silence, so its part of the filter is left out.
-            let skipped = (reach + self.from).saturating_sub(wire) as usize;
-            let start = (wire + skipped as u64 - reach - self.from) as usize;
-            let length = phase.len() - skipped;
-            dot(&phase[skipped..], &channel[start..start + length])
-        })
-        .collect()
+            let skipped = self.reach.saturating_sub(w) as usize;
+            let start = (w + skipped as u64 - self.reach - low) as usize;
+            for phase in &self.phases {
+                let weights = &phase[skipped..];
+                made.push(dot(weights, &samples[start..start + weights.len()]));
+            }
+        }
+        made
+    }
+
+    /// Drops the oldest chunks beyond what a neighbour may still need, never the newest two.
+    fn forget(&mut self) {
+        while self.kept_frames > KEPT_WIRE_FRAMES && self.chunks.len() > 2 {
+            if let Some((_, oldest)) = self.chunks.pop_first() {
+                self.kept_frames -= oldest[0].len();
+            }
+        }
     }
 }
 
@@ -275,124 +321,4 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A sine well inside the pass band, by absolute host position so that alignment shows.
-    fn tone(position: u64, hz: f64, host_hz: f64) -> f32 {
-        (position as f64 * hz / host_hz * std::f64::consts::TAU).sin() as f32 * 0.5
-    }
-
-    /// Decimates host frames `start..end` in blocks of `block`, interpolates in chunks of `chunk` wire frames.
-    fn round_trip(
-        decimation: Decimation,
-        start: u64,
-        end: u64,
-        block: usize,
-        chunk: usize,
-        hz: f64,
-    ) -> (u64, Vec<f32>) {
-        let host_hz = 48_000.0 * f64::from(decimation.factor());
-        let signal: Vec<f32> = (start..end).map(|p| tone(p, hz, host_hz)).collect();
-        let mut down = Decimator::new(decimation);
-        let first_wire = down.restart(start);
-        let mut wire = [Vec::new(), Vec::new()];
-        for part in signal.chunks(block) {
-            down.push([part, part], &mut wire);
-        }
-        down.flush(&mut wire);
-        assert_eq!(wire[0], wire[1]);
-        assert_eq!(wire[0].len() as u64, end.div_ceil(u64::from(decimation.factor())) - first_wire);
-        let mut up = Interpolator::new(decimation);
-        let (mut at, mut first_host, mut host) = (first_wire, None, Vec::new());
-        for part in wire[0].chunks(chunk) {
-            let (position, made) = up.push(at, &[part.to_vec()]);
-            at += part.len() as u64;
-            if !made[0].is_empty() {
-                assert_eq!(position, *first_host.get_or_insert(position) + host.len() as u64);
-                host.extend_from_slice(&made[0]);
-            }
-        }
-        (first_host.unwrap(), host)
-    }
-
-    #[test]
-    fn a_tone_comes_back_aligned_to_the_frame() {
-        for decimation in [Decimation::None, Decimation::By2, Decimation::By4] {
-            let factor = f64::from(decimation.factor());
-            let (first, host) = round_trip(decimation, 0, 20_000, 64, 480, 1_000.0);
-            assert_eq!(first, 0);
-            // The ends of the run see the silence around it; the middle must be the tone itself.
-            let edge = 2 * decimation.latency_frames() as usize;
-            let worst = (edge..host.len() - edge)
-                .map(|i| (host[i] - tone(i as u64, 1_000.0, 48_000.0 * factor)).abs())
-                .fold(0.0, f32::max);
-            assert!(worst < 1e-5, "{decimation:?}: off by {worst}");
-        }
-    }
-
-    #[test]
-    fn what_the_wire_cannot_carry_is_gone_not_folded() {
-        for decimation in [Decimation::By2, Decimation::By4] {
-            let (_, host) = round_trip(decimation, 0, 20_000, 512, 480, 30_000.0);
-            let edge = 2 * decimation.latency_frames() as usize;
-            let worst = host[edge..host.len() - edge].iter().fold(0.0_f32, |m, s| m.max(s.abs()));
-            assert!(worst < 0.5e-4, "{decimation:?}: 30 kHz left {worst}");
-        }
-    }
-
-    #[test]
-    fn chunking_changes_nothing() {
-        for decimation in [Decimation::None, Decimation::By2, Decimation::By4] {
-            let whole = round_trip(decimation, 1_003, 6_007, 5_004, 5_004, 440.0);
-            for (block, chunk) in [(1, 1), (64, 7), (333, 1_024)] {
-                assert_eq!(round_trip(decimation, 1_003, 6_007, block, chunk, 440.0), whole);
-            }
-        }
-    }
-
-    #[test]
-    fn a_jump_starts_a_fresh_run_without_its_edges() {
-        let mut up = Interpolator::new(Decimation::By2);
-        let chunk = vec![vec![0.25; 200]];
-        let (first, made) = up.push(1_000, &chunk);
-        assert_eq!((first, made[0].len()), (2 * (1_000 + 26), 2 * (200 - 52)));
-        let (first, made) = up.push(5_000, &chunk);
-        assert_eq!((first, made[0].len()), (2 * (5_000 + 26), 2 * (200 - 52)));
-        assert!(
-            made[0].iter().all(|s| (s - 0.25).abs() < 1e-4),
-            "an edge was made from frames of another run"
-        );
-        // Its continuation joins without a hole.
-        let (next, made) = up.push(5_200, &chunk);
-        assert_eq!((next, made[0].len()), (first + 2 * (200 - 52), 400));
-    }
-
-    #[test]
-    fn runs_shorter_than_the_filter_give_nothing_and_do_no_harm() {
-        let mut up = Interpolator::new(Decimation::By4);
-        let mut total = 0;
-        for w in 0..40_u64 {
-            total += up.push(700 + w, &[vec![1.0]]).1[0].len();
-        }
-        assert_eq!(total, 0);
-        assert_eq!(up.push(900, &[Vec::new()]).1[0].len(), 0);
-        assert_eq!(up.push(900, &[Vec::new(), Vec::new()]).1.len(), 2);
-    }
-
-    #[test]
-    fn rates_and_latencies_are_known() {
-        for (host, decimation, wire) in [
-            (44_100, Decimation::None, 44_100),
-            (96_000, Decimation::By2, 48_000),
-            (176_400, Decimation::By4, 44_100),
-        ] {
-            let host = SampleRate::new(host).unwrap();
-            assert_eq!(Decimation::for_host(host), decimation);
-            assert_eq!(decimation.wire_hz(host), wire);
-        }
-        assert_eq!(Decimation::By2.latency_frames(), 104);
-        assert_eq!(Decimation::By2.wire_budget_frames(24_000), 11_948);
-        assert_eq!(Decimation::None.wire_budget_frames(12_000), 12_000);
-    }
-}
+mod tests;

@@ -311,8 +311,12 @@ impl Manifest {
         if nets > 0 && nets != self.stems.len() {
             return fault("source.files", nets, "as many nets as stems");
         }
-        if nets == 0 {
-            return fault("source.files", "none", "this family needs a file that holds a net for every stem");
+        if nets == 0 && self.files(Holds::Graph).count() != 1 {
+            return fault(
+                "source.files",
+                "none",
+                "a file with the net of every stem, or one with the graph of all",
+            );
         }
         Ok(())
     }

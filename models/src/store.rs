@@ -27,6 +27,8 @@ const MANIFEST: &str = "manifest.toml";
 const INSTALLED: &str = "installed.toml";
 /// The weights of a spectral U-Net, in the safetensors format.
 pub const UNET_WEIGHTS: &str = "weights.safetensors";
+/// A user's own graph of a spectral U-Net.
+pub const UNET_GRAPH: &str = "graph.onnx";
 
 /// Why the store cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +124,9 @@ pub struct StoredFile {
 /// What an engine loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// The weights file of a spectral U-Net; see [`crate::convert::unet`].
+    /// What [`UnetWeights::load`] reads: the weights of a spectral U-Net, or a user's own graph.
+    ///
+    /// [`UnetWeights::load`]: crate::convert::unet::UnetWeights::load
     Unet(PathBuf),
     /// The graph files of a hybrid model by their windows, in columns.
     Hybrid(BTreeMap<usize, PathBuf>),
@@ -143,7 +147,10 @@ impl Installed {
     /// What an engine loads.
     pub fn content(&self) -> Content {
         match &self.manifest.family {
-            Family::SpectralUnet(_) => Content::Unet(self.dir.join(UNET_WEIGHTS)),
+            Family::SpectralUnet(_) => {
+                let is_graph = self.files.iter().any(|file| file.name == UNET_GRAPH);
+                Content::Unet(self.dir.join(if is_graph { UNET_GRAPH } else { UNET_WEIGHTS }))
+            }
             Family::HybridDemucs(family) => Content::Hybrid(
                 family.windows.iter().map(|&t| (t, self.dir.join(htdemucs::graph_file(t)))).collect(),
             ),

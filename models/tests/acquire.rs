@@ -2,6 +2,7 @@
 //!
 //! The models must be in `$REHEARSEKIT_DATA` (`cargo xtask test` pulls them there first). One that is missing
 //! fails these tests: nothing here skips itself.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

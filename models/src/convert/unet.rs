@@ -11,12 +11,16 @@
 //!
 //! Only graphs are made here; nothing is run.
 
+pub mod own;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use prost::Message;
 
 use super::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
+use super::weights::read_weights;
 use super::{ConvertError, Tensor};
 
 /// Bins the networks see.
@@ -39,10 +43,18 @@ const NORM_PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
-/// The weights of one U-Net per stem, in the manifest's order, each checked to be complete.
+/// The weights of one U-Net per stem, in the manifest's order, each checked to be complete; or a user's own
+/// graph in their place.
 #[derive(Clone, Debug)]
 pub struct UnetWeights {
-    nets: Vec<BTreeMap<String, Tensor>>,
+    stems: usize,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Nets(Vec<BTreeMap<String, Tensor>>),
+    Graph(Box<ModelProto>),
 }
 
 impl UnetWeights {
@@ -69,7 +81,19 @@ impl UnetWeights {
             }
             checked.push(net);
         }
-        Ok(Self { nets: checked })
+        Ok(Self { stems: checked.len(), content: Content::Nets(checked) })
+    }
+
+    /// Reads what the store keeps of a spectral U-Net at `path`: weights, or a user's own `.onnx` graph.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or does not fit `stems`.
+    pub fn load<S: AsRef<str>>(path: &Path, stems: &[S]) -> Result<Self, ConvertError> {
+        if path.extension().is_some_and(|extension| extension == "onnx") {
+            let graph = own::read_graph(path, stems.len(), &[])?;
+            return Ok(Self { stems: stems.len(), content: Content::Graph(Box::new(graph)) });
+        }
+        Self::from_tensors(stems, &read_weights(path)?)
     }
 
     /// Takes the nets of `stems` out of one set of tensors named `STEM/TENSOR`, as [`to_tensors`] names them.
@@ -96,7 +120,7 @@ impl UnetWeights {
         Self::new(nets.collect())
     }
 
-    /// All tensors under the names `STEM/TENSOR`, ready to be kept in one file.
+    /// All tensors under the names `STEM/TENSOR`, ready to be kept in one file. None for an own graph.
     ///
     /// `stems` must name as many stems as there are nets; more are ignored.
     pub fn to_tensors<S: AsRef<str>>(&self, stems: &[S]) -> BTreeMap<String, Tensor> {
@@ -104,12 +128,16 @@ impl UnetWeights {
             let prefix = stem.as_ref().to_owned();
             net.iter().map(move |(name, t)| (format!("{prefix}/{name}"), t.clone())).collect::<Vec<_>>()
         };
-        stems.iter().zip(&self.nets).flat_map(named).collect()
+        let nets = match &self.content {
+            Content::Nets(nets) => nets.as_slice(),
+            Content::Graph(_) => &[],
+        };
+        stems.iter().zip(nets).flat_map(named).collect()
     }
 
-    /// Number of stems, which is the number of nets.
+    /// Number of stems.
     pub fn stems(&self) -> usize {
-        self.nets.len()
+        self.stems
     }
 }
 
@@ -179,10 +207,14 @@ pub fn unet_graph(
     if keep.is_empty() || keep.end > columns {
         return Err(window(&format!("the columns {}..{} are not in it", keep.start, keep.end)));
     }
+    let nets = match &weights.content {
+        Content::Nets(nets) => nets,
+        Content::Graph(model) => return own::kept_graph(model, weights.stems, columns, &keep),
+    };
     let mut graph = Builder::default();
     let kept = graph.slice(INPUT, "kept", &keep, columns);
     let mut squares = Vec::new();
-    for (index, net) in weights.nets.iter().enumerate() {
+    for (index, net) in nets.iter().enumerate() {
         let y = graph.net(&format!("net{index}"), net, columns, &keep, &kept);
         squares.push(graph.node(NodeProto::new("Mul", &[&y, &y], &format!("net{index}/square"))));
     }
@@ -328,87 +360,4 @@ impl Builder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A doubling in one dimension, all weights told apart: the whole, to compare a part with.
-    fn double(input: &[f64], wanted: Range<usize>, pads_near: usize) -> Vec<f64> {
-        let kernel = [1.0, 0.5, 0.25, 0.125, 0.0625];
-        let mut made = vec![0.0; 2 * input.len() + 3];
-        for (i, value) in input.iter().enumerate() {
-            for (k, weight) in kernel.iter().enumerate() {
-                made[2 * i + k] += value * weight;
-            }
-        }
-        made[pads_near..pads_near + wanted.len()].to_vec()
-    }
-
-    #[test]
-    fn a_cropped_doubling_is_the_same_part_of_the_whole() {
-        for available in [1, 2, 4, 7] {
-            let input: Vec<f64> = (0..available).map(|i| f64::from(i as u32 + 1)).collect();
-            let whole = double(&input, 0..2 * available, 1);
-            for start in 0..2 * available {
-                for end in start + 1..=2 * available {
-                    let reach = reach_of_doubling(&(start..end), available);
-                    let part = double(&input[reach.input.clone()], start..end, reach.pads.0);
-                    assert_eq!(part, whole[start..end], "{start}..{end} of {}", 2 * available);
-                    let made = 2 * reach.input.len() + 3;
-                    assert_eq!(made - reach.pads.0 - reach.pads.1, end - start);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_last_convolution_reaches_three_to_each_side() {
-        let reach = reach_of_last(&(10..12), 64);
-        assert_eq!((reach.input, reach.pads), (7..15, (0, 0)));
-        let reach = reach_of_last(&(1..64), 64);
-        assert_eq!((reach.input, reach.pads), (0..64, (2, 3)));
-    }
-
-    fn zeros() -> BTreeMap<String, Tensor> {
-        needed_tensors()
-            .into_iter()
-            .map(|(name, shape)| {
-                let values = vec![0.0; shape.iter().product()];
-                (name, Tensor::new(&shape, &values))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn incomplete_weights_and_impossible_windows_are_refused_by_name() {
-        let mut lacking = zeros();
-        lacking.remove("up3.0.bias");
-        let error = UnetWeights::new(vec![("vocals".to_owned(), lacking)]).unwrap_err().to_string();
-        assert_eq!(error, "the weights of vocals lack the tensor up3.0.bias");
-
-        let mut wrong = zeros();
-        wrong.insert("up7.0.bias".to_owned(), Tensor::new(&[3], &[0.0; 3]));
-        let error = UnetWeights::new(vec![("vocals".to_owned(), wrong)]).unwrap_err().to_string();
-        assert_eq!(error, "tensor vocals/up7.0.bias has the shape [3], but [2] is needed");
-
-        let weights = UnetWeights::new(vec![("vocals".to_owned(), zeros())]).unwrap();
-        assert!(unet_graph(&weights, 65, 0..1).is_err());
-        assert!(unet_graph(&weights, 64, 3..3).is_err());
-        assert!(unet_graph(&weights, 64, 60..65).is_err());
-    }
-
-    #[test]
-    fn a_graph_declares_its_tensors_and_reads_back_whole() {
-        let nets = ["a", "b", "c", "d"].map(|stem| (stem.to_owned(), zeros())).to_vec();
-        let weights = UnetWeights::new(nets).unwrap();
-        let bytes = unet_graph(&weights, 64, 63..64).unwrap();
-        let model = ModelProto::decode(bytes.as_slice()).unwrap();
-        let graph = model.graph.as_ref().unwrap();
-        assert_eq!(graph.input[0], ValueInfoProto::floats("magnitude", &[1, 2, 64, 1024]));
-        assert_eq!(graph.output[0], ValueInfoProto::floats("masks", &[4, 2, 1, 1024]));
-        assert_eq!(model.encode_to_vec(), bytes);
-
-        let stems = ["a", "b", "c", "d"];
-        let again = UnetWeights::from_tensors(&stems, &weights.to_tensors(&stems)).unwrap();
-        assert_eq!(unet_graph(&again, 64, 63..64).unwrap(), bytes);
-    }
-}
+mod tests;

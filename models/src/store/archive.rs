@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::path::{Component, Path};
 
 use super::{Content, INSTALLED, Installed, Inventory, MANIFEST, PullOptions, Store, StoreError};
-use crate::convert::{ConvertError, htdemucs, unet::UnetWeights, weights::read_weights};
+use crate::convert::{ConvertError, htdemucs, unet::UnetWeights};
 use crate::fetch::{Cancel, FetchError, FetchProgress, FetchStep, Progress, copy_checked, hash_file};
 use crate::manifest::{Manifest, is_file_name, is_stored_name};
 
@@ -143,7 +143,7 @@ fn check(made: &Path, name: &str, cancel: &Cancel) -> Result<Manifest, StoreErro
     let installed = Installed { manifest, dir: made.to_owned(), files: inventory.files };
     match installed.content() {
         Content::Unet(weights) => {
-            UnetWeights::from_tensors(&installed.manifest.stems, &read_weights(&weights)?)?;
+            UnetWeights::load(&weights, &installed.manifest.stems)?;
         }
         Content::Hybrid(windows) => check_windows(&installed, windows.into_keys())?,
     }

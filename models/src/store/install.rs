@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{INSTALLED, Installed, Inventory, MANIFEST, Store, StoreError, StoredFile, UNET_WEIGHTS};
+use super::{
+    INSTALLED, Installed, Inventory, MANIFEST, Store, StoreError, StoredFile, UNET_GRAPH, UNET_WEIGHTS,
+};
 use crate::convert::{
     htdemucs,
     pickle::read_checkpoint,
-    unet::UnetWeights,
+    unet::{self, UnetWeights},
     weights::{read_weights, write_weights},
 };
 use crate::fetch::{
@@ -193,6 +195,14 @@ fn copy_own(files: &[SourceFile], from: &Path, to: &Path, cancel: &Cancel) -> Re
 /// Makes in `made` what an engine loads, out of the checked files in `sources`.
 fn convert(manifest: &Manifest, sources: &Path, made: &Path) -> Result<(), StoreError> {
     match &manifest.family {
+        Family::SpectralUnet(family) if manifest.files(Holds::Net).next().is_none() => {
+            if let Some(file) = manifest.files(Holds::Graph).next() {
+                let (from, to) = (sources.join(file.file_name()), made.join(UNET_GRAPH));
+                let windows = [family.live_columns, family.offline_columns];
+                unet::own::read_graph(&from, manifest.stems.len(), &windows)?;
+                std::fs::rename(&from, &to).map_err(FetchError::io(&to))?;
+            }
+        }
         Family::SpectralUnet(_) => {
             let mut nets = Vec::new();
             for stem in &manifest.stems {

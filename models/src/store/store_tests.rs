@@ -215,3 +215,33 @@ fn a_cancelled_import_leaves_nothing() {
     assert!(names(&store).is_empty());
     assert!(!data.path().join("models/.staging").exists());
 }
+
+#[test]
+fn a_users_own_spectral_graph_comes_in_and_a_wrong_one_is_refused_with_both_shapes() {
+    use crate::convert::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto};
+    let (data, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(data.path()).unwrap();
+    let path = own_model(own.path(), "mine", false);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (start, _) = text.split_once("[[source.files]]").unwrap();
+    std::fs::write(&path, format!("{start}[[source.files]]\npath = \"own.onnx\"\nholds = \"graph\"\n"))
+        .unwrap();
+    let import = |bins: usize| {
+        let model = ModelProto {
+            opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
+            graph: Some(GraphProto {
+                node: vec![NodeProto::new("Identity", &["magnitude"], "masks")],
+                input: vec![ValueInfoProto::floats("magnitude", &[1, 2, 64, bins])],
+                output: vec![ValueInfoProto::floats("masks", &[2, 2, 64, 1024])],
+                ..GraphProto::default()
+            }),
+            ..ModelProto::default()
+        };
+        std::fs::write(own.path().join("own.onnx"), prost::Message::encode_to_vec(&model)).unwrap();
+        store.import_manifest(&path, &PullOptions::default(), &mut quiet())
+    };
+    let error = import(512).unwrap_err().to_string();
+    assert_eq!(error, "tensor magnitude has the shape [1, 2, 64, 512], but [1, 2, 64, 1024] is needed");
+    let installed = import(1024).unwrap();
+    assert_eq!(installed.content(), Content::Unet(installed.dir.join(UNET_GRAPH)));
+}

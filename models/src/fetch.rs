@@ -9,7 +9,7 @@ mod tool;
 
 pub mod runtime;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -109,11 +109,17 @@ impl FetchError {
         let path = path.to_owned();
         move |source| match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                let folder = if path.is_dir() { path } else { path.parent().unwrap_or(&path).to_owned() };
-                Self::DiskFull { folder }
+                Self::disk_full(if path.is_dir() { &path } else { path.parent().unwrap_or(&path) })
             }
             _ => Self::Io { path, source },
         }
+    }
+
+    /// Tells of the folder a person knows, not of a staging folder that is gone by then.
+    fn disk_full(folder: &Path) -> Self {
+        let hidden = |part: Component<'_>| part.as_os_str() == ".staging";
+        let known = folder.ancestors().find(|folder| !folder.components().any(hidden));
+        Self::DiskFull { folder: known.unwrap_or(folder).to_owned() }
     }
 }
 

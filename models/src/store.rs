@@ -94,10 +94,20 @@ pub enum StoreError {
     Fetch(#[from] FetchError),
     /// A file could not be converted.
     #[error(transparent)]
-    Convert(#[from] ConvertError),
+    Convert(ConvertError),
     /// A manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+}
+
+impl From<ConvertError> for StoreError {
+    fn from(error: ConvertError) -> Self {
+        match error {
+            // Where a disk can be full, the sentence about it is fetching's.
+            ConvertError::Io { path, source } => Self::Fetch(FetchError::io(&path)(source)),
+            error => Self::Convert(error),
+        }
+    }
 }
 
 /// `installed.toml`: what is in a model's folder.

@@ -1,9 +1,10 @@
 //! Runs pip or npm, watches what arrives, and never leaves one behind.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::VecDeque;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Cancel, FetchError, FetchProgress, FetchStep, Package, Progress};
@@ -13,8 +14,10 @@ use crate::manifest::SourceKind;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Without a single new byte for this long, the client is stopped. pip's own retries take about half of it.
 const STALLED_AFTER: Duration = Duration::from_secs(120);
-/// How much of the end of a client's words goes into an error.
-const LAST_WORDS_BYTES: u64 = 2000;
+/// How much of the end of a client's words is kept. They are kept in memory: the disk may be what is full.
+const LAST_WORDS_BYTES: usize = 16_000;
+/// How many of a client's lines go into an error.
+const LINES_TOLD: usize = 4;
 
 struct Tool {
     name: &'static str,
@@ -58,9 +61,6 @@ pub(super) fn run(
     })?;
     let temporary = folder.join("temporary");
     std::fs::create_dir_all(&temporary).map_err(FetchError::io(&temporary))?;
-    let words = folder.join("words.txt");
-    let said = File::create(&words).map_err(FetchError::io(&words))?;
-    let also = said.try_clone().map_err(FetchError::io(&words))?;
 
     let mut command = Command::new(call[0]);
     command.args(&call[1..]);
@@ -69,8 +69,9 @@ pub(super) fn run(
         SourceKind::Pip | SourceKind::File => pip_arguments(&mut command, package, arrived),
     }
     command.env("TMPDIR", &temporary).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(said).stderr(also);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut client = Running(command.spawn().map_err(FetchError::io(Path::new(call[0])))?);
+    let words = client.0.stderr.take().map(listen);
 
     let total_bytes = Some(package.bytes).filter(|&bytes| bytes > 0);
     let (mut most, mut last_news) = (0, Instant::now());
@@ -85,7 +86,10 @@ pub(super) fn run(
         }
         match ended {
             Some(status) if status.success() => return Ok(()),
-            Some(_) => return Err(failure(tool.name, wanted, &words, folder)),
+            Some(_) => {
+                let words = words.and_then(|words| words.join().ok()).unwrap_or_default();
+                return Err(failure(tool.name, wanted, &words, folder));
+            }
             None => {}
         }
         cancel.check()?;
@@ -124,27 +128,37 @@ fn npm_arguments(command: &mut Command, package: &Package<'_>, arrived: &Path, t
     command.arg("--pack-destination").arg(arrived).arg("--cache").arg(temporary.join("npm"));
 }
 
-fn failure(tool: &'static str, package: String, words: &Path, folder: &Path) -> FetchError {
-    let reason = last_words(words);
-    if reason.contains("No space left on device") || reason.contains("ENOSPC") {
-        return FetchError::DiskFull { folder: folder.to_owned() };
-    }
-    FetchError::ToolFailed { tool, package, reason }
+/// Keeps the end of what a client says until it ends.
+fn listen(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut kept = VecDeque::new();
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            kept.extend(&chunk[..count]);
+            let too_many = kept.len().saturating_sub(LAST_WORDS_BYTES);
+            kept.drain(..too_many);
+        }
+        String::from_utf8_lossy(kept.make_contiguous()).into_owned()
+    })
 }
 
-fn last_words(path: &Path) -> String {
-    let read = || -> std::io::Result<String> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS_BYTES)))?;
-        let mut words = Vec::new();
-        file.read_to_end(&mut words)?;
-        Ok(String::from_utf8_lossy(&words).trim().to_owned())
-    };
-    match read() {
-        Ok(words) if words.is_empty() => "it said nothing".to_owned(),
-        Ok(words) => words,
-        Err(error) => format!("its words are lost ({error})"),
+fn failure(tool: &'static str, package: String, words: &str, folder: &Path) -> FetchError {
+    if words.contains("No space left on device") || words.contains("ENOSPC") {
+        return FetchError::disk_full(folder);
+    }
+    FetchError::ToolFailed { tool, package, reason: told(words) }
+}
+
+/// The lines that say why: those a client marks as errors, else its last.
+fn told(words: &str) -> String {
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let marked = |line: &&str| line.starts_with("ERROR:") || line.starts_with("npm error ");
+    let errors: Vec<&str> = lines.iter().copied().filter(marked).take(LINES_TOLD).collect();
+    let last = &lines[lines.len().saturating_sub(LINES_TOLD)..];
+    match (errors.as_slice(), last) {
+        ([], []) => "it said nothing".to_owned(),
+        ([], last) => last.join("; "),
+        (errors, _) => errors.join("; "),
     }
 }
 
@@ -157,4 +171,33 @@ fn folder_bytes(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_what_the_client_marks_as_an_error() {
+        let pip = "Looking in links: x\nERROR: Could not find a version\nERROR: No matching distribution\n";
+        assert_eq!(told(pip), "ERROR: Could not find a version; ERROR: No matching distribution");
+        assert_eq!(told("a\nb\n\nc\nd\ne\n"), "b; c; d; e");
+        assert_eq!(told(""), "it said nothing");
+    }
+
+    #[test]
+    fn a_full_disk_is_recognised_in_a_clients_words() {
+        let folder = Path::new("/data/models/.staging/1-0/download");
+        let words = "OSError: [Errno 28] No space left on device";
+        let error = failure("pip", "x 1".to_owned(), words, folder).to_string();
+        assert!(error.starts_with("the disk that holds /data/models is full"), "{error}");
+    }
+
+    #[test]
+    fn only_the_end_of_endless_words_is_kept() {
+        let words = "x".repeat(10 * LAST_WORDS_BYTES) + "the end";
+        let kept = listen(std::io::Cursor::new(words)).join().unwrap();
+        assert_eq!(kept.len(), LAST_WORDS_BYTES);
+        assert!(kept.ends_with("the end"));
+    }
 }

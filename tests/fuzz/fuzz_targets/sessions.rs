@@ -1,0 +1,8 @@
+//! libFuzzer's entry to `fuzz::sessions`; what is checked stands there.
+#![no_main]
+
+#[path = "../../src/fuzz.rs"]
+#[allow(dead_code, reason = "each binary is one target")]
+mod fuzz;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::sessions(data));

@@ -111,13 +111,10 @@ impl Account {
         self.tell()
     }
 
-    /// The connection ends. If it `broke`, nothing that is missing will ever come; otherwise the listener has
-    /// left, and only slots that have passed were missed.
-    pub(crate) fn close(&mut self, broke: bool) -> Lost {
-        let passed = if broke { u64::MAX } else { self.newest.saturating_sub(self.latency_frames) };
-        if self.live || broke {
-            self.lost_frames += self.missing.take_before(passed);
-        }
+    /// The connection broke: nothing that is missing will ever come. (When the listener leaves instead, what is
+    /// still inside its grace was not lost but no longer waited for.)
+    pub(crate) fn broke(&mut self) -> Lost {
+        self.lost_frames += self.missing.take_before(u64::MAX);
         self.tell()
     }
 
@@ -261,9 +258,9 @@ mod tests {
         assert_eq!(account.expire(), Lost { frames: 250, hops: 0 });
         account.mix_until(12_000, ms(1_500));
         assert_eq!(account.expire(), Lost { frames: 250, hops: 1 });
-        // The listener leaves: 10 000 is the end of what has passed, and all of that was here.
-        assert_eq!(account.close(false), Lost::default());
-        assert_eq!(account.close(true), Lost { frames: 10_000, hops: 20 });
+        assert_eq!(account.expire(), Lost::default());
+        assert_eq!(account.broke(), Lost { frames: 10_000, hops: 20 });
+        assert_eq!(account.broke(), Lost::default());
     }
 
     #[test]

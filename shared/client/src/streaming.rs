@@ -95,8 +95,10 @@ pub(crate) async fn run(
     let ended = session.drive(&connection, &mut control, control_send, control_recv, rings, orders).await;
     *next_epoch = session.cutter.next_epoch();
     rings.finishes_done = session.finishes_done;
-    let lost = session.account.close(matches!(ended, Ended::Broken(_)));
-    session.count(lost);
+    if matches!(ended, Ended::Broken(_)) {
+        let lost = session.account.broke();
+        session.count(lost);
+    }
     ended
 }
 

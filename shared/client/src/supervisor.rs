@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// A refusal that may turn into a yes by itself is looked at again after this; one that needs a change, later.
-const REFUSED_FOR_NOW: Duration = Duration::from_secs(3);
+const REFUSED_FOR_NOW: Duration = Duration::from_secs(1);
 const REFUSED_FOR_GOOD: Duration = Duration::from_secs(30);
 /// A session that lived this long shows a server worth coming back to at once.
 const PROVEN_AFTER: Duration = Duration::from_secs(2);

@@ -129,7 +129,9 @@ fn addresses(config: &Config) -> Vec<Finding> {
 fn models(config: &Config, store: &Store) -> Vec<Finding> {
     let mut findings = Vec::new();
     let installed: Vec<String> = match store.list() {
-        Ok(listed) => listed.into_iter().filter(|m| m.installed_bytes.is_some()).map(|m| m.manifest.name).collect(),
+        Ok(listed) => {
+            listed.into_iter().filter(|m| m.installed_bytes.is_some()).map(|m| m.manifest.name).collect()
+        }
         Err(error) => return vec![failure("models", error.to_string())],
     };
     for name in config.models.iter().filter(|name| !installed.contains(name)) {

@@ -34,7 +34,10 @@ pub(crate) fn run(args: &ModelsArgs, data: Option<&Path>) -> Result<(), Failure>
             let mut bar = Bar::new(name);
             store.export(name, file, &interrupt::cancel(), &mut |p| bar.show(p)).map_err(failure)?;
             bar.end();
-            let told = format!("{name} is in {}; on the other machine: rehearsekit models import {0}", file.display());
+            let told = format!(
+                "{name} is in {}; on the other machine: rehearsekit models import {0}",
+                file.display()
+            );
             done(*json, &json!({ "exported": name, "file": file }), &told)
         }
         ModelsCommand::Import { file, accept_licence, json } => import(&store, file, accept_licence, *json),
@@ -60,7 +63,7 @@ fn list(store: &Store, as_json: bool) -> Result<(), Failure> {
             None => "not installed".to_owned(),
         };
         output::line(&format!("{:18} {state:20} {}", manifest.name, manifest.stems.join(", ")));
-        output::line(&format!("{:18} {:20} {}", "", manifest.licence.name, manifest.role));
+        output::line(&format!("{:39} {}; {}", "", manifest.licence.name, manifest.role));
     }
     Ok(())
 }
@@ -86,8 +89,8 @@ fn pull(store: &Store, names: &[String], accepted: &[String], as_json: bool) -> 
         return Err(Failure::usage(format!("--accept-licence {stray}: that model is not being pulled")));
     }
     let mut bar = Bar::new("onnxruntime");
-    let library =
-        runtime::ensure_runtime(store.data(), &interrupt::cancel(), &mut |p| bar.show(p)).map_err(fetch_failure)?;
+    let library = runtime::ensure_runtime(store.data(), &interrupt::cancel(), &mut |p| bar.show(p))
+        .map_err(fetch_failure)?;
     bar.end();
     let mut pulled = Vec::new();
     for name in names {
@@ -133,7 +136,9 @@ fn verify(store: &Store, names: &[String], as_json: bool) -> Result<(), Failure>
     if names.is_empty() {
         // Also those that are there but damaged, which a list shows as not installed.
         let listed = store.list().map_err(failure)?.into_iter().map(|line| line.manifest.name);
-        names = listed.filter(|name| !matches!(store.installed(name), Err(StoreError::NotInstalled { .. }))).collect();
+        names = listed
+            .filter(|name| !matches!(store.installed(name), Err(StoreError::NotInstalled { .. })))
+            .collect();
     }
     let mut results = Vec::new();
     let mut damaged = Vec::new();
@@ -179,7 +184,11 @@ fn import(store: &Store, file: &Path, accepted: &[String], as_json: bool) -> Res
     let manifest = &installed.manifest;
     if manifest.licence.needs_acceptance && accept_licence && !accepted.contains(&manifest.name) {
         store.remove(&manifest.name).map_err(failure)?;
-        let message = format!("{} holds {1}; to agree to its licence: --accept-licence {1}", file.display(), manifest.name);
+        let message = format!(
+            "{} holds {1}; to agree to its licence: --accept-licence {1}",
+            file.display(),
+            manifest.name
+        );
         return Err(Failure::usage(message));
     }
     done(as_json, &installed_json(&installed), &installed_line(&installed))

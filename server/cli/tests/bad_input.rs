@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, path::Path, process::Output};
 
-use common::{assert_refused, data, entries, rehearsekit, run, song, write_wav};
+use common::{assert_refused, copied_data, data, entries, rehearsekit, run, song, write_wav};
 
 /// Separates `song` into `out`, which is not there before.
 fn separate(song: &Path, out: &Path) -> Output {
@@ -99,8 +99,7 @@ fn models_that_are_not_there() {
 fn a_model_that_was_cut_off_or_changed() {
     let folder = tempfile::tempdir().unwrap();
     let song = song(folder.path(), "song.wav", 44_100, 1, 1_000);
-    let copy = folder.path().join("data");
-    copy_tree(&data(), &copy);
+    let copy = copied_data(folder.path());
     let model = copy.join("models/spleeter-2stems");
     let weights = fs::read_dir(&model)
         .unwrap()
@@ -123,23 +122,6 @@ fn a_model_that_was_cut_off_or_changed() {
         assert!(!folder.path().join("out").exists());
         let verify = rehearsekit().arg("--data").arg(&copy).args(["models", "verify"]).output().unwrap();
         assert_eq!(verify.status.code(), Some(3), "{}", common::stderr(&verify));
-    }
-}
-
-/// Only what is needed: the model and the runtime.
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        let name = entry.file_name();
-        if path.is_dir() {
-            if name != "htdemucs" {
-                copy_tree(&path, &target);
-            }
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use common::{assert_refused, data, entries, json, read_wav, rehearsekit, song};
@@ -21,9 +22,13 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    fn start_at(address: &str) -> Self {
         data();
         let mut child = rehearsekit()
-            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["serve", "--json", "--listen", address, "--http", "127.0.0.1:0"])
             .args(["--model", "spleeter-2stems"])
             .stdout(Stdio::piped())
             .spawn()
@@ -133,6 +138,41 @@ fn real_time_keeps_its_pace_and_its_sum() {
         let sum = stems[0][0][f] + stems[1][0][f];
         assert!((sum - mix[0][f % 44_100]).abs() < 1e-6, "frame {f}");
     }
+}
+
+/// The server dies without a word in the middle and comes back: the client keeps its pace, bridges, finds it
+/// again, and nothing tears.
+#[test]
+fn a_server_that_is_killed_costs_no_time_and_no_click() {
+    let mut server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 2, 44_100 * 12);
+    let out = folder.path().join("out");
+    let streaming = stream(&server, &song, &out, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let _again = Server::start_at(&server.address);
+    let report = json(&streaming.wait_with_output().unwrap());
+    let figure = |key: &str| report[key].as_f64().unwrap();
+    assert!(figure("elapsed_seconds") < 14.0, "it stood still for the server: {report}");
+    assert_eq!(report["dropped_mix_frames"], 0);
+    assert!(
+        figure("bridged_frames") > 0.0 && figure("underruns") > 0.0 && figure("reconnects") >= 1.0,
+        "{report}"
+    );
+    let stems = checked_stems(&out, &song);
+    // A cross-fade lasts 64 frames: no step between neighbours may be larger than the music's own steepest
+    // plus the fade's. Without a fade the whole mix would come or go within one frame.
+    let (_, mix) = read_wav(&song);
+    let steepest = |c: &[f32]| c.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0f32, f32::max);
+    let peak = mix[0].iter().fold(0.0f32, |m, s| m.max(s.abs()));
+    for stem in &stems {
+        assert!(steepest(&stem[0]) < 2.0 * steepest(&mix[0]) + 4.0 * peak / 64.0);
+    }
+    // Stems came before the end of the first server and again after the start of the second.
+    let has_vocals = |range: std::ops::Range<usize>| stems[0][0][range].iter().any(|s| *s != 0.0);
+    assert!(has_vocals(44_100..2 * 44_100) && has_vocals(11 * 44_100..12 * 44_100));
 }
 
 #[test]

@@ -16,7 +16,9 @@ use std::{
 };
 
 use rehearsekit_audio::{SampleRate, StemSet};
-use rehearsekit_client::{Decimation, Fingerprint, Link, LinkConfig, LinkState, OpenRequest, Opened, ServerTrust};
+use rehearsekit_client::{
+    Decimation, Fingerprint, Link, LinkConfig, LinkState, OpenRequest, Opened, ServerTrust,
+};
 use rehearsekit_playout::{MixSlot, Playout, PlayoutConfig, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::Mode;
 use rehearsekit_server::media::{StemFormat, StemWriter};

@@ -9,28 +9,28 @@ use std::{
 };
 
 /// The command under test.
-pub fn rehearsekit() -> Command {
+pub(crate) fn rehearsekit() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rehearsekit"))
 }
 
 /// Runs the command to its end.
-pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+pub(crate) fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     rehearsekit().args(args).output().unwrap()
 }
 
 /// What a run said on stderr.
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The JSON document on stdout of a run that must have succeeded.
-pub fn json(output: &Output) -> serde_json::Value {
+pub(crate) fn json(output: &Output) -> serde_json::Value {
     assert!(output.status.success(), "{}", stderr(output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Asserts that a run failed with `code` and one clear sentence holding `words`, and nothing on stdout.
-pub fn assert_refused(output: &Output, code: i32, words: &[&str]) {
+pub(crate) fn assert_refused(output: &Output, code: i32, words: &[&str]) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.lines().any(|line| line.starts_with("error: ")), "{said}");
@@ -42,7 +42,7 @@ pub fn assert_refused(output: &Output, code: i32, words: &[&str]) {
 }
 
 /// Names of everything in `folder`, hidden files included.
-pub fn entries(folder: &Path) -> Vec<String> {
+pub(crate) fn entries(folder: &Path) -> Vec<String> {
     let Ok(found) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = found.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -50,7 +50,7 @@ pub fn entries(folder: &Path) -> Vec<String> {
 }
 
 /// Something like music: a few tones with a beat, `frames` long, a little different per channel.
-pub fn music(frames: usize, rate_hz: u32, channel: usize) -> Vec<f32> {
+pub(crate) fn music(frames: usize, rate_hz: u32, channel: usize) -> Vec<f32> {
     let rate = f64::from(rate_hz);
     (0..frames)
         .map(|f| {
@@ -64,7 +64,7 @@ pub fn music(frames: usize, rate_hz: u32, channel: usize) -> Vec<f32> {
 }
 
 /// Writes planar samples as a 32-bit float WAV file.
-pub fn write_wav(path: &Path, rate_hz: u32, channels: &[Vec<f32>]) -> PathBuf {
+pub(crate) fn write_wav(path: &Path, rate_hz: u32, channels: &[Vec<f32>]) -> PathBuf {
     let spec = hound::WavSpec {
         channels: channels.len() as u16,
         sample_rate: rate_hz,
@@ -82,13 +82,13 @@ pub fn write_wav(path: &Path, rate_hz: u32, channels: &[Vec<f32>]) -> PathBuf {
 }
 
 /// A song of `channels` channels in `folder`.
-pub fn song(folder: &Path, name: &str, rate_hz: u32, channels: usize, frames: usize) -> PathBuf {
+pub(crate) fn song(folder: &Path, name: &str, rate_hz: u32, channels: usize, frames: usize) -> PathBuf {
     let planar: Vec<Vec<f32>> = (0..channels).map(|c| music(frames, rate_hz, c)).collect();
     write_wav(&folder.join(name), rate_hz, &planar)
 }
 
 /// A WAV file's planar samples and rate.
-pub fn read_wav(path: &Path) -> (u32, Vec<Vec<f32>>) {
+pub(crate) fn read_wav(path: &Path) -> (u32, Vec<Vec<f32>>) {
     let mut reader = hound::WavReader::open(path).unwrap();
     let spec = reader.spec();
     let mut planar = vec![Vec::new(); spec.channels as usize];
@@ -99,7 +99,7 @@ pub fn read_wav(path: &Path) -> (u32, Vec<Vec<f32>>) {
 }
 
 /// The data folder with `spleeter-2stems` installed, which `cargo xtask test` prepares.
-pub fn data() -> PathBuf {
+pub(crate) fn data() -> PathBuf {
     let data = std::env::var_os("REHEARSEKIT_DATA").map(PathBuf::from).unwrap_or_default();
     let model = data.join("models/spleeter-2stems");
     assert!(
@@ -107,4 +107,26 @@ pub fn data() -> PathBuf {
         "this test runs the real model: set REHEARSEKIT_DATA to a folder with spleeter-2stems installed, or run `cargo xtask test`"
     );
     data
+}
+
+/// A copy of the data folder with the runtime and `spleeter-2stems` alone, to be damaged at will.
+pub(crate) fn copied_data(to: &Path) -> PathBuf {
+    let copy = to.join("data");
+    for part in ["runtime", "models/spleeter-2stems"] {
+        copy_tree(&data().join(part), &copy.join(part));
+    }
+    copy
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_tree(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
 }

@@ -183,9 +183,11 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
 }
 
-/// `cargo` itself, in the repository.
+/// `cargo` as one types it, in the repository. The one that runs us (`$CARGO`) is only asked where there
+/// is none on the `PATH`: it may be past rustup, which picks the toolchain.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let program = if on_path("cargo") { None } else { std::env::var_os("CARGO") };
+    let mut command = Command::new(program.unwrap_or_else(|| "cargo".into()));
     command.current_dir(repository());
     command
 }

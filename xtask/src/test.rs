@@ -70,7 +70,7 @@ pub(crate) fn lint() -> Result<()> {
         );
         println!("  the licences were checked against deny.toml all the same, bans and sources were not");
     }
-    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["fmt", "--all", "--", "--check", "--files-with-diff"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
 }
 

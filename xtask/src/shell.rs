@@ -28,7 +28,8 @@ pub(crate) fn end_children_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         eprintln!("\nxtask: interrupted; ending what was started");
         let children: Vec<_> = lock(&RUNNING).drain(..).collect();
-        for child in &children {
+        // The newest first: a client before the server that would wait for it.
+        for child in children.iter().rev() {
             end(child);
         }
         std::process::exit(130);

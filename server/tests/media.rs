@@ -212,8 +212,8 @@ fn wav_songs_of_every_depth_are_read_to_the_bit() {
         assert_eq!((audio.rate().hz(), audio.frames()), (96_000, 3_000));
         let step = if bits == 32 { 0.0 } else { 1.0 / (1i64 << (bits - 1)) as f32 };
         for (f, pair) in want.chunks(2).enumerate() {
-            for c in 0..2 {
-                assert!((audio.channels()[c][f] - pair[c]).abs() <= step, "{bits} bits, frame {f}");
+            for (c, want) in pair.iter().enumerate() {
+                assert!((audio.channels()[c][f] - want).abs() <= step, "{bits} bits, frame {f}");
             }
         }
     }

@@ -36,8 +36,10 @@ impl DeviceCosts {
     pub fn of_cpu(data: &Path, threads: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let device = format!("{}, {cores} cores, {threads} threads", processor_name());
-        let file: String =
-            device.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let file: String = device
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
         Self { path: data.join("devices").join(format!("{file}.toml")), device }
     }
 

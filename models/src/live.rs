@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use rehearsekit_audio::overlap_add::OverlapAdd;
 
-use crate::{families::{Kernel, reflect}, runtime::RuntimeError};
+use crate::{
+    families::{Kernel, reflect},
+    runtime::RuntimeError,
+};
 
 /// Frames at the end of a run that are mirrored behind it when it is finished.
 const TAIL_FRAMES: usize = 16_384;

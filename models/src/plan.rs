@@ -151,7 +151,9 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanRefusal {
     /// The budget is too small here; `smallest_budget_frames` would do.
-    #[error("a budget of {budget_millis} ms is too small for this model on this server; the smallest that holds is {smallest_millis} ms")]
+    #[error(
+        "a budget of {budget_millis} ms is too small for this model on this server; the smallest that holds is {smallest_millis} ms"
+    )]
     BudgetTooSmall {
         /// The budget asked for, ms.
         budget_millis: u32,
@@ -161,7 +163,9 @@ pub enum PlanRefusal {
         smallest_budget_frames: u32,
     },
     /// This device cannot run the model live at all.
-    #[error("this server's device is too slow to run this model live; separate the song offline or choose a lighter model")]
+    #[error(
+        "this server's device is too slow to run this model live; separate the song offline or choose a lighter model"
+    )]
     DeviceTooSlow,
     /// An override that the model does not have.
     #[error("{0}")]
@@ -219,9 +223,8 @@ fn cost_out(geometry: Geometry, model_rate: SampleRate, request: &PlanRequest<'_
     let algorithmic = PipelineShape::new(shape, rate, model_rate).algorithmic_frames(packet as usize) as u32;
     let inference_frames = (inference.as_secs_f64() * f64::from(rate.hz())).ceil() as u32;
     let needed = algorithmic + request.block_frames + inference_frames + request.link_frames;
-    let at_wire = |frames: usize| {
-        (frames as u64 * u64::from(rate.hz())).div_ceil(u64::from(model_rate.hz())) as u32
-    };
+    let at_wire =
+        |frames: usize| (frames as u64 * u64::from(rate.hz())).div_ceil(u64::from(model_rate.hz())) as u32;
     Some(Plan {
         rate,
         latency_frames: request.budget_frames,
@@ -237,7 +240,11 @@ fn cost_out(geometry: Geometry, model_rate: SampleRate, request: &PlanRequest<'_
 
 /// The packet size that never makes a hop wait for the rest of a packet.
 fn packet_frames(rate: SampleRate, model_rate: SampleRate) -> u32 {
-    if rate == model_rate { STEP_FRAMES as u32 } else { Blocks::between(rate, model_rate, 256).input_frames as u32 }
+    if rate == model_rate {
+        STEP_FRAMES as u32
+    } else {
+        Blocks::between(rate, model_rate, 256).input_frames as u32
+    }
 }
 
 fn unet_candidates(
@@ -261,8 +268,8 @@ fn unet_candidates(
             };
             let Some(others) = others else { continue };
             let over = others.saturating_sub(request.budget_frames);
-            let over_at_model =
-                (u64::from(over) * u64::from(model_rate.hz())).div_ceil(u64::from(request.rate.hz())) as usize;
+            let over_at_model = (u64::from(over) * u64::from(model_rate.hz()))
+                .div_ceil(u64::from(request.rate.hz())) as usize;
             let left = settings.n_fft.saturating_sub(over_at_model) / 4 * 4;
             let shortest = step + step / 2;
             let fitting = [settings.n_fft, 3 * step, 2 * step].into_iter().find(|p| *p <= left);
@@ -295,8 +302,8 @@ pub fn unet_geometry(
         effective_frames,
         history: History::Reflected,
         level_rms: (settings.level_rms > 0.0).then_some(settings.level_rms),
+        averaged_runs: 1,
         high_band_bins: settings.high_band_bins,
-        skipped_columns: 0,
     }
 }
 

@@ -59,16 +59,16 @@ pub struct Resampler {
 
 impl Resampler {
     /// A stream of `channels` channels, cut into blocks of at least `at_least` input frames.
-    pub fn new(from: SampleRate, to: SampleRate, channels: usize, at_least: usize) -> Result<Self, ResampleError> {
+    pub fn new(
+        from: SampleRate,
+        to: SampleRate,
+        channels: usize,
+        at_least: usize,
+    ) -> Result<Self, ResampleError> {
         let blocks = Blocks::between(from, to, at_least);
-        let fft = Fft::new(
-            from.hz() as usize,
-            to.hz() as usize,
-            blocks.input_frames,
-            channels,
-            FixedSync::Both,
-        )
-        .map_err(|e| ResampleError { from, to, reason: e.to_string() })?;
+        let fft =
+            Fft::new(from.hz() as usize, to.hz() as usize, blocks.input_frames, channels, FixedSync::Both)
+                .map_err(|e| ResampleError { from, to, reason: e.to_string() })?;
         if fft.fft_size_in() != blocks.input_frames || fft.fft_size_out() != blocks.output_frames {
             let reason = format!("blocks {}/{}, expected {blocks:?}", fft.fft_size_in(), fft.fft_size_out());
             return Err(ResampleError { from, to, reason });
@@ -142,14 +142,21 @@ mod tests {
 
     #[test]
     fn time_is_kept_to_the_frame_both_ways() {
-        for (from, to) in [(48_000, 44_100), (44_100, 48_000), (96_000, 44_100), (8_000, 44_100), (44_100, 192_000)] {
+        for (from, to) in
+            [(48_000, 44_100), (44_100, 48_000), (96_000, 44_100), (8_000, 44_100), (44_100, 192_000)]
+        {
             let mut resampler = Resampler::new(rate(from), rate(to), 1, 256).unwrap();
             let out = resampler.push(&[sine(997.0, from, from as usize)]);
             assert_eq!(out[0].len() as u64, resampler.blocks().given(u64::from(from)));
             let want = sine(997.0, to, out[0].len());
             let skip = to as usize / 20;
             for i in skip..out[0].len() {
-                assert!((out[0][i] - want[i]).abs() < 1e-4, "{from} to {to}, frame {i}: {} {}", out[0][i], want[i]);
+                assert!(
+                    (out[0][i] - want[i]).abs() < 1e-4,
+                    "{from} to {to}, frame {i}: {} {}",
+                    out[0][i],
+                    want[i]
+                );
             }
         }
     }

@@ -78,8 +78,7 @@ impl Runtime {
             }
             return Ok(Self { environment: environment.clone() });
         }
-        let refuse =
-            |reason: String| RuntimeError::Library { path: library.to_owned(), reason };
+        let refuse = |reason: String| RuntimeError::Library { path: library.to_owned(), reason };
         let environment = ort::init_from(library)
             .map_err(|e| refuse(e.to_string()))?
             .with_name("rehearsekit")
@@ -194,6 +193,9 @@ fn check(name: &str, found: &[ort::value::Outlet], expected: &ExpectedTensor) ->
         name: name.to_owned(),
         tensor: expected.name.clone(),
         found: shape.map_or_else(|| "missing".to_owned(), |s| format!("{s:?}")),
-        expected: format!("{:?}", expected.shape.iter().map(|d| d.map_or(-1, |d| d as i64)).collect::<Vec<_>>()),
+        expected: format!(
+            "{:?}",
+            expected.shape.iter().map(|d| d.map_or(-1, |d| d as i64)).collect::<Vec<_>>()
+        ),
     })
 }

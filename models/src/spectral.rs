@@ -68,8 +68,7 @@ impl Stft {
         // A real signal has real ends; what a mask or a network left there is no sound.
         self.spectrum[0].im = 0.0;
         self.spectrum[self.n_fft / 2].im = 0.0;
-        let done =
-            self.inverse.process_with_scratch(&mut self.spectrum, &mut self.frames, &mut self.scratch);
+        let done = self.inverse.process_with_scratch(&mut self.spectrum, &mut self.frames, &mut self.scratch);
         debug_assert!(done.is_ok(), "lengths are ours: {done:?}");
         let scale = 1.0 / self.n_fft as f32;
         self.frames.iter_mut().for_each(|f| *f *= scale);

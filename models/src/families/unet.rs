@@ -42,10 +42,11 @@ pub struct UnetGeometry {
     pub history: History,
     /// RMS to which each window is scaled for the network; `None` leaves it.
     pub level_rms: Option<f32>,
+    /// Runs whose masks of the same column are averaged: the newest and those before it, which saw less to the
+    /// right of it. 1 is the newest alone; at most 1 + look-ahead / hop.
+    pub averaged_runs: usize,
     /// Bins at the top of the mask whose mean is used above the network's bandwidth; 0 gives silence there.
     pub high_band_bins: usize,
-    /// Columns at the very start that are neither seen nor heard.
-    pub skipped_columns: usize,
 }
 
 /// What the network sees where there was nothing yet.
@@ -68,10 +69,10 @@ impl UnetGeometry {
         self.hop * self.step_frames
     }
 
-    /// The columns of the window whose masks are used.
+    /// The columns of the window whose masks are used, now or as part of a later average.
     pub fn kept(&self) -> Range<usize> {
         let end = self.columns - self.right_reflection - self.look_ahead;
-        end - self.hop..end
+        end - self.hop..end + (self.averaged_runs - 1) * self.hop
     }
 }
 
@@ -94,17 +95,21 @@ pub struct UnetKernel {
     recent: [Vec<f32>; 2],
     /// The newest columns, at most as many as the network sees.
     columns: VecDeque<Column>,
-    /// Columns since the start, and how many of them in a row ended in a silent step.
+    /// Columns since the start.
     counted: i64,
+    /// Silent steps in a row up to now.
     quiet_steps: usize,
     input: Vec<f32>,
+    /// The masks of the last runs, newest first.
+    masks: VecDeque<Vec<f32>>,
 }
 
 impl UnetKernel {
     /// A stream that gives the stems `wanted` (indices in the network's order).
     pub fn new(geometry: UnetGeometry, pool: Arc<NetworkPool>, wanted: Vec<usize>) -> Self {
         let stft = Stft::new(geometry.n_fft);
-        let synthesis = short_synthesis_window(stft.window(), geometry.step_frames, geometry.effective_frames);
+        let synthesis =
+            short_synthesis_window(stft.window(), geometry.step_frames, geometry.effective_frames);
         let input = vec![0.0; 2 * geometry.columns * BINS];
         let mut kernel = Self {
             recent: Default::default(),
@@ -117,6 +122,7 @@ impl UnetKernel {
             stft,
             synthesis,
             input,
+            masks: VecDeque::new(),
         };
         kernel.start();
         kernel
@@ -195,7 +201,8 @@ impl Kernel for UnetKernel {
     fn start(&mut self) {
         self.recent = [vec![0.0; self.geometry.n_fft], vec![0.0; self.geometry.n_fft]];
         self.columns.clear();
-        self.counted = -(self.geometry.skipped_columns as i64);
+        self.masks.clear();
+        self.counted = 0;
         self.quiet_steps = self.geometry.n_fft / self.geometry.step_frames - 1;
     }
 
@@ -203,11 +210,9 @@ impl Kernel for UnetKernel {
         let step = self.geometry.step_frames;
         for at in (0..self.hop_frames()).step_by(step) {
             self.push_step([&mix[0][at..at + step], &mix[1][at..at + step]]);
-            if self.counted <= 0 {
-                self.columns.clear();
-            }
         }
         if !self.fill_input() {
+            self.masks.clear();
             return Ok(Duration::ZERO);
         }
         let g = &self.geometry;
@@ -217,22 +222,32 @@ impl Kernel for UnetKernel {
         let (newest, hop) = (columns.len() as i64 - 1, g.hop as i64);
         let first_kept = newest - g.look_ahead as i64 + 1 - hop;
         // The newest column's end is the newest frame pushed.
-        let pushed = (self.counted + g.skipped_columns as i64) * step as i64;
+        let pushed = self.counted * step as i64;
         let mut masked = vec![Bin::default(); stft.bins()];
-        let (masks, spent) = pool.with(|network| {
-            network.run(&[(INPUT, &shape, input)], |outputs| outputs[0].to_vec())
-        })?;
+        let (masks, spent) =
+            pool.with(|network| network.run(&[(INPUT, &shape, input)], |outputs| outputs[0].to_vec()))?;
+        self.masks.truncate(g.averaged_runs - 1);
+        self.masks.push_front(masks);
+        let columns_in_masks = g.kept().len();
+        let mut mask = vec![0.0; BINS];
         for (out, &stem) in wanted.iter().enumerate() {
             for channel in 0..2 {
                 for kept in 0..hop {
                     let index = first_kept + kept;
-                    let Some(column) = usize::try_from(index).ok().and_then(|i| columns.get(i)) else { continue };
+                    let Some(column) = usize::try_from(index).ok().and_then(|i| columns.get(i)) else {
+                        continue;
+                    };
                     if column.silent {
                         continue;
                     }
-                    let at = ((stem * 2 + channel) * g.hop + kept as usize) * BINS;
-                    let mask = &masks[at..at + BINS];
-                    apply_mask(mask, g.high_band_bins, &column.spectra[channel], &mut masked);
+                    mask.fill(0.0);
+                    for (run, masks) in self.masks.iter().enumerate() {
+                        let at = (stem * 2 + channel) * columns_in_masks + kept as usize + run * g.hop;
+                        mask.iter_mut().zip(&masks[at * BINS..]).for_each(|(sum, m)| *sum += m);
+                    }
+                    let share = 1.0 / self.masks.len() as f32;
+                    mask.iter_mut().for_each(|m| *m *= share);
+                    apply_mask(&mask, g.high_band_bins, &column.spectra[channel], &mut masked);
                     let mut frames = stft.synthesise(&masked).to_vec();
                     frames.iter_mut().zip(synthesis).for_each(|(f, w)| *f *= w);
                     let end = pushed - (newest - index) * step as i64;

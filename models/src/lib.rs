@@ -28,6 +28,9 @@ pub use offline::StemBlock;
 pub use pipeline::{LivePipeline, StemChunk};
 pub use plan::{DeviceSpeed, Plan, PlanRefusal, PlanRequest};
 
+#[cfg(test)]
+mod reference_tests;
+
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -165,7 +165,7 @@ impl Model {
     pub fn kernel(&self, geometry: Geometry, wanted: Vec<usize>) -> Result<Box<dyn Kernel>, ModelError> {
         Ok(match geometry {
             Geometry::Unet(geometry) => {
-                let pool = self.pool(Variant::Unet { columns: geometry.columns, kept: geometry.kept() })?;
+                let pool = self.unet_pool(geometry.columns, geometry.kept())?;
                 Box::new(UnetKernel::new(geometry, pool, wanted))
             }
             Geometry::Hybrid(geometry) => {
@@ -296,6 +296,14 @@ impl Model {
             whole = now;
         }
         Ok(slowest)
+    }
+
+    pub(crate) fn unet_pool(
+        &self,
+        columns: usize,
+        kept: Range<usize>,
+    ) -> Result<Arc<NetworkPool>, ModelError> {
+        self.pool(Variant::Unet { columns, kept })
     }
 
     fn pool(&self, variant: Variant) -> Result<Arc<NetworkPool>, ModelError> {

@@ -252,7 +252,7 @@ fn unet_candidates(
     model_rate: SampleRate,
     request: &PlanRequest<'_>,
 ) -> Vec<(Geometry, f64)> {
-    let one = |choice: Option<usize>, all: &[usize]| choice.map_or_else(|| all.to_vec(), |c| vec![c.max(0)]);
+    let one = |choice: Option<usize>, all: &[usize]| choice.map_or_else(|| all.to_vec(), |c| vec![c]);
     let columns = request.overrides.window.unwrap_or(settings.live_columns);
     let mut found = Vec::new();
     for hop in one(request.overrides.hop, &UNET_HOPS) {

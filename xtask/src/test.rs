@@ -36,7 +36,9 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
     let mut environment = vec![("REHEARSEKIT_DATA", kit.data().to_path_buf())];
     match shared_dir() {
         Some(shared) => environment.push(("SONGS_AND_REFERENCE", shared)),
-        None => println!("  no songs beside the repository: tests that compare with them have nothing to do"),
+        None => {
+            println!("  no recordings beside the repository: the comparison with other pipelines is not run")
+        }
     }
     let mut runner = cargo();
     if has("nextest") {
@@ -48,7 +50,13 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
         runner.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     }
     run(runner.args(&args.filter).envs(environment.iter().cloned()))?;
-    run(cargo().args(["test", "--workspace", "--doc", "--quiet"]).envs(environment))?;
+    run(cargo().args(["test", "--workspace", "--doc", "--quiet"]).envs(environment.iter().cloned()))?;
+    if shared_dir().is_some() {
+        heading("The engine against the reference recordings");
+        let mut reference = cargo();
+        reference.args(["test", "--package", "rehearsekit-models", "--lib", "reference_spleeter"]);
+        run(reference.args(["--", "--ignored", "--nocapture"]).envs(environment))?;
+    }
 
     heading("Every check and every test passed");
     Ok(())

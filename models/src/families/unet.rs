@@ -128,7 +128,7 @@ impl UnetKernel {
         kernel
     }
 
-    fn push_step(&mut self, mix: [&[f32]; 2]) {
+    pub(crate) fn push_step(&mut self, mix: [&[f32]; 2]) {
         let step = self.geometry.step_frames;
         let mut energy = 0.0;
         for (recent, new) in self.recent.iter_mut().zip(mix) {
@@ -187,30 +187,10 @@ impl UnetKernel {
         }
         true
     }
-}
 
-impl Kernel for UnetKernel {
-    fn hop_frames(&self) -> usize {
-        self.geometry.hop_frames()
-    }
-
-    fn delay_frames(&self) -> usize {
-        self.geometry.delay_frames()
-    }
-
-    fn start(&mut self) {
-        self.recent = [vec![0.0; self.geometry.n_fft], vec![0.0; self.geometry.n_fft]];
-        self.columns.clear();
-        self.masks.clear();
-        self.counted = 0;
-        self.quiet_steps = self.geometry.n_fft / self.geometry.step_frames - 1;
-    }
-
-    fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
+    /// One inference over the columns pushed, its stems added to `stems`.
+    pub(crate) fn separate(&mut self, stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
         let step = self.geometry.step_frames;
-        for at in (0..self.hop_frames()).step_by(step) {
-            self.push_step([&mix[0][at..at + step], &mix[1][at..at + step]]);
-        }
         if !self.fill_input() {
             self.masks.clear();
             return Ok(Duration::ZERO);
@@ -256,6 +236,42 @@ impl Kernel for UnetKernel {
             }
         }
         Ok(spent)
+    }
+
+    /// Takes the newest columns, from the `count`-th since the start on, for a pause.
+    #[cfg(test)]
+    pub(crate) fn silence_columns_from(&mut self, count: usize) {
+        let first = self.counted as usize - self.columns.len();
+        for column in self.columns.iter_mut().skip((count + 1).saturating_sub(first)) {
+            column.spectra.iter_mut().for_each(|s| s.fill(Bin::default()));
+            column.silent = true;
+        }
+    }
+}
+
+impl Kernel for UnetKernel {
+    fn hop_frames(&self) -> usize {
+        self.geometry.hop_frames()
+    }
+
+    fn delay_frames(&self) -> usize {
+        self.geometry.delay_frames()
+    }
+
+    fn start(&mut self) {
+        self.recent = [vec![0.0; self.geometry.n_fft], vec![0.0; self.geometry.n_fft]];
+        self.columns.clear();
+        self.masks.clear();
+        self.counted = 0;
+        self.quiet_steps = self.geometry.n_fft / self.geometry.step_frames - 1;
+    }
+
+    fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
+        let step = self.geometry.step_frames;
+        for at in (0..self.hop_frames()).step_by(step) {
+            self.push_step([&mix[0][at..at + step], &mix[1][at..at + step]]);
+        }
+        self.separate(stems)
     }
 }
 

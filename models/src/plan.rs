@@ -186,9 +186,8 @@ pub fn plan(family: &Family, model_rate: SampleRate, request: &PlanRequest<'_>) 
         if plan.needed_frames > request.budget_frames {
             continue;
         }
-        let hop_seconds = plan.rate.duration(u64::from(plan.hop_frames)).as_secs_f64();
         // Somebody else plays on the same server: a full core is worth a quarter of a decibel.
-        let score = quality - 0.25 * plan.inference.as_secs_f64() / hop_seconds;
+        let score = quality - 0.25 * load(&plan, request.speed);
         if best.as_ref().is_none_or(|(b, _)| score > *b) {
             best = Some((score, plan));
         }
@@ -203,6 +202,19 @@ pub fn plan(family: &Family, model_rate: SampleRate, request: &PlanRequest<'_>) 
                 smallest_millis: millis(smallest),
                 smallest_budget_frames: smallest,
             })
+        }
+    }
+}
+
+/// Share of one core (of one device) that a session with this plan takes. Simulated time has a usual device in
+/// mind, on which a U-Net's inference costs most of a column whatever the hop, so that it plans much as a real
+/// one does.
+fn load(plan: &Plan, speed: DeviceSpeed<'_>) -> f64 {
+    match (speed, &plan.geometry) {
+        (DeviceSpeed::Ideal, Geometry::Unet(g)) => 0.7 / g.hop as f64,
+        (DeviceSpeed::Ideal, Geometry::Hybrid(_)) => 0.0,
+        (DeviceSpeed::Measured(_), _) => {
+            plan.inference.as_secs_f64() / plan.rate.duration(u64::from(plan.hop_frames)).as_secs_f64()
         }
     }
 }
@@ -316,11 +328,11 @@ fn right_reflection(settings: &SpectralUnet) -> usize {
 
 /// Decibels against offline that the table of DESIGN §5 gives, as a smooth formula: the look-ahead's worth
 /// decays with a constant of 4/3 columns (a hop's older columns see some of it too), and a synthesis window of
-/// less than three steps costs 0.9 dB per step.
+/// less than three steps costs 0.9 dB per step. A long hop is as good on the whole, but not where music starts.
 fn unet_quality_db(hop: usize, look_ahead: usize, steps: f64) -> f64 {
     let seen = look_ahead as f64 + 0.3 * (hop - 1) as f64;
     let window = if steps < 3.0 { -0.9 * (3.0 - steps) } else { 0.1 * (steps - 3.0) };
-    -0.95 * (-0.75 * seen).exp() + window
+    -0.95 * (-0.75 * seen).exp() + window - 0.03 * (hop - 1) as f64
 }
 
 fn hybrid_candidates(

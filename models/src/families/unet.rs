@@ -173,11 +173,16 @@ impl UnetKernel {
             let rms = (energy / (steps.max(1) * 2 * g.step_frames) as f64).sqrt();
             f64::from(target) / rms.max(FAINTEST_RMS)
         }) as f32;
+        // The first columns of a run are mostly what was before it: mirror behind them.
+        let half_filled = (g.n_fft / g.step_frames / 2) as i64;
+        let mirror = (first + half_filled).min(kept_end - 1).max(first);
         let rightmost = (g.columns - g.right_reflection) as i64 - 1;
         for place in 0..g.columns {
             let index = newest - rightmost + place as i64;
             let silent_history = g.history == History::Silent && index < first;
-            let column = &self.columns[reflect(index, first, newest) as usize];
+            let real = first..=newest;
+            let shown = if real.contains(&index) { index } else { reflect(index, mirror, newest) };
+            let column = &self.columns[shown as usize];
             for (channel, spectrum) in column.spectra.iter().enumerate() {
                 let at = (channel * g.columns + place) * BINS;
                 for (x, bin) in self.input[at..at + BINS].iter_mut().zip(spectrum) {

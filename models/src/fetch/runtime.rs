@@ -11,7 +11,7 @@ use crate::manifest::SourceKind;
 use crate::store::staging::Workshop;
 
 /// Environment variable with the path of a library to use instead.
-pub const OVERRIDE: &str = "REHEARSEKIT_ONNXRUNTIME";
+pub const OVERRIDE: &str = "ONNXRUNTIME_LIBRARY";
 
 const MANIFEST: &str = include_str!("../../manifests/onnxruntime.toml");
 

@@ -18,6 +18,7 @@ use crate::fetch::{Cancel, FetchError, FetchProgress, FetchStep, Progress, hash_
 use crate::manifest::{self, Family, Manifest, ManifestError};
 use staging::Workshop;
 
+pub use archive::{Imported, RuntimeArrival};
 pub use install::PullOptions;
 
 /// How far a pull is.

@@ -102,7 +102,7 @@ fn a_pulled_model_travels_to_a_machine_without_internet() {
     let tar = folder.path().join("spleeter.tar");
     store().export(SPLEETER, &tar, &Cancel::new(), &mut |_| {}).unwrap();
     let other = Store::open(&folder.path().join("data")).unwrap();
-    let arrived = other.import(&tar, &PullOptions::default(), &mut |_| {}).unwrap();
+    let arrived = other.import(&tar, &PullOptions::default(), &mut |_| {}).unwrap().model;
     assert_eq!(arrived.files, store().installed(SPLEETER).unwrap().files);
 }
 

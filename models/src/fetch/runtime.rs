@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{
-    Cancel, FetchError, FetchProgress, FetchStep, Package, Progress, Wanted, download, extract, hash_file,
+    Cancel, FetchError, FetchProgress, FetchStep, Package, Progress, Wanted, copy_checked, download, extract,
+    hash_file,
 };
 use crate::manifest::SourceKind;
 use crate::store::staging::Workshop;
@@ -13,6 +14,7 @@ use crate::store::staging::Workshop;
 /// Environment variable with the path of a library to use instead.
 pub const OVERRIDE: &str = "ONNXRUNTIME_LIBRARY";
 
+const LICENCE: &str = "LICENSE";
 const MANIFEST: &str = include_str!("../../manifests/onnxruntime.toml");
 
 #[derive(Deserialize)]
@@ -53,9 +55,31 @@ impl Here {
         data.join("runtime").join(format!("onnxruntime-{}", self.runtime.version))
     }
 
+    fn library_name(&self) -> &str {
+        self.runtime.library.rsplit('/').next().unwrap_or_default()
+    }
+
     fn library(&self, data: &Path) -> PathBuf {
-        let name = self.runtime.library.rsplit('/').next().unwrap_or_default();
-        self.folder(data).join(name)
+        self.folder(data).join(self.library_name())
+    }
+
+    /// What the library is called where it travels: version and platform.
+    fn build(&self) -> String {
+        format!("onnxruntime-{}-{}-{}", self.runtime.version, self.platform.os, self.platform.arch)
+    }
+
+    /// The library in `data`, checked, whatever the override says.
+    fn stored(&self, data: &Path) -> Result<Option<PathBuf>, FetchError> {
+        let library = self.library(data);
+        if !library.exists() {
+            return Ok(None);
+        }
+        let found = hash_file(&library, &Cancel::new())?;
+        if found == self.platform.sha256 {
+            return Ok(Some(library));
+        }
+        let expected = self.platform.sha256.clone();
+        Err(FetchError::WrongHash { file: library.display().to_string(), expected, found })
     }
 }
 
@@ -69,17 +93,62 @@ pub fn installed_runtime(data: &Path) -> Result<Option<PathBuf>, FetchError> {
         // Looked at now, so that the error names the path and not some symbol.
         return std::fs::metadata(&own).map_err(FetchError::io(&own)).map(|_| Some(own));
     }
+    here()?.stored(data)
+}
+
+/// The library in `data` with its licence, to go along with a model.
+pub(crate) struct Carried {
+    /// Version and platform; see [`build_here`].
+    pub(crate) build: String,
+    /// The files.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What [`Carried::build`] must be on this machine; `None` when no library is known for it.
+pub(crate) fn build_here() -> Option<String> {
+    here().ok().map(|here| here.build())
+}
+
+/// The library in `data`, checked; `None` when there is none. One that the override names stays at home: nobody
+/// has checked it.
+pub(crate) fn to_carry(data: &Path) -> Result<Option<Carried>, FetchError> {
+    let Ok(here) = here() else { return Ok(None) };
+    let Some(library) = here.stored(data)? else { return Ok(None) };
+    let licence = here.folder(data).join(LICENCE);
+    let files = std::iter::once(library).chain(licence.is_file().then_some(licence)).collect();
+    Ok(Some(Carried { build: here.build(), files }))
+}
+
+/// Puts the library for this machine, brought in the folder `from`, into `data`, checked by SHA-256. Returns
+/// `None` when there is a good one already.
+///
+/// # Errors
+/// When it is not the library that it should be, or cannot be written. What was there is then as it was.
+pub(crate) fn take_in(from: &Path, data: &Path, cancel: &Cancel) -> Result<Option<PathBuf>, FetchError> {
     let here = here()?;
-    let library = here.library(data);
-    if !library.exists() {
-        return Ok(None);
+    let workshop = Workshop::wait(&data.join("runtime"), cancel)?;
+    match here.stored(data) {
+        Ok(Some(_)) => return Ok(None),
+        Ok(None) | Err(FetchError::WrongHash { .. }) => {}
+        Err(error) => return Err(error),
     }
-    let found = hash_file(&library, &Cancel::new())?;
-    if found == here.platform.sha256 {
-        return Ok(Some(library));
+    let staging = workshop.stage()?;
+    let made = staging.folder("made")?;
+    let copy = |name: &str| {
+        let path = from.join(name);
+        let file = std::fs::File::open(&path).map_err(FetchError::io(&path))?;
+        copy_checked(file, &made.join(name), cancel)
+    };
+    let found = copy(here.library_name())?;
+    if found != here.platform.sha256 {
+        let (file, expected) = (here.library_name().to_owned(), here.platform.sha256);
+        return Err(FetchError::WrongHash { file, expected, found });
     }
-    let expected = here.platform.sha256;
-    Err(FetchError::WrongHash { file: library.display().to_string(), expected, found })
+    if from.join(LICENCE).is_file() {
+        copy(LICENCE)?;
+    }
+    staging.place(&made, &here.folder(data))?;
+    Ok(Some(here.library(data)))
 }
 
 /// The library's path; fetches it with pip first when it is not there or damaged.
@@ -122,7 +191,7 @@ pub fn ensure_runtime(
             sha256: Some(here.platform.sha256.clone()),
             to: made.join(library.file_name().unwrap_or_default()),
         },
-        Wanted { path: licence.to_owned(), sha256: None, to: made.join("LICENSE") },
+        Wanted { path: licence.to_owned(), sha256: None, to: made.join(LICENCE) },
     ];
     extract(&wheel, &wanted, cancel)?;
     staging.place(&made, &here.folder(data))?;

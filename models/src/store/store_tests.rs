@@ -155,7 +155,7 @@ fn a_model_travels_in_a_tar_file_and_its_licence_is_asked_for_again() {
 
     let error = there.import(&tar, &PullOptions::default(), &mut quiet()).unwrap_err();
     assert!(matches!(error, StoreError::LicenceNotAccepted { .. }));
-    let arrived = there.import(&tar, &agreed(), &mut quiet()).unwrap();
+    let arrived = there.import(&tar, &agreed(), &mut quiet()).unwrap().model;
     assert_eq!((arrived.manifest, arrived.files), (here.manifest, here.files));
     there.verified("mine").unwrap();
 
@@ -176,8 +176,18 @@ fn a_model_travels_in_a_tar_file_and_its_licence_is_asked_for_again() {
 fn an_archive_cannot_write_elsewhere() {
     let data = tempfile::tempdir().unwrap();
     let store = Store::open(data.path()).unwrap();
-    for path in ["../x/manifest.toml", "/tmp/manifest.toml", "mine/../../x", "mine/sub/x", "mine/.lock", "x"]
-    {
+    for path in [
+        "../x/manifest.toml",
+        "/tmp/manifest.toml",
+        "mine/../../x",
+        "mine/sub/x",
+        "mine/.lock",
+        "x",
+        "runtime/../x",
+        "runtime/a/../x",
+        "runtime/a/b/x",
+        "other/a/x",
+    ] {
         let mut header = tar::Header::new_gnu();
         // Set byte by byte: the writer itself refuses such paths.
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());

@@ -257,7 +257,7 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Pack an installed model into one file, for a machine without internet
+    /// Pack an installed model and ONNX Runtime into one file, for a machine without internet
     #[command(after_help = "Example:\n  rehearsekit models export spleeter-2stems spleeter-2stems.tar")]
     Export {
         /// Which model

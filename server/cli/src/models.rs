@@ -8,7 +8,7 @@ use std::{
 use indicatif::ProgressBar;
 use rehearsekit_models::{
     fetch::{FetchError, FetchProgress, FetchStep, runtime},
-    store::{Installed, Listed, PullOptions, Store, StoreError},
+    store::{Imported, Installed, Listed, PullOptions, RuntimeArrival, Store, StoreError},
 };
 use serde_json::{Value, json};
 
@@ -32,13 +32,17 @@ pub(crate) fn run(args: &ModelsArgs, data: Option<&Path>) -> Result<(), Failure>
         }
         ModelsCommand::Export { name, file, json } => {
             let mut bar = Bar::new(name);
-            store.export(name, file, &interrupt::cancel(), &mut |p| bar.show(p)).map_err(failure)?;
+            let library =
+                store.export(name, file, &interrupt::cancel(), &mut |p| bar.show(p)).map_err(failure)?;
             bar.end();
+            if library.is_none() {
+                output::note("no ONNX Runtime went along, because the data folder holds none");
+            }
             let told = format!(
                 "{name} is in {}; on the other machine: rehearsekit models import {0}",
                 file.display()
             );
-            done(*json, &json!({ "exported": name, "file": file }), &told)
+            done(*json, &json!({ "exported": name, "file": file, "runtime": library }), &told)
         }
         ModelsCommand::Import { file, accept_licence, json } => import(&store, file, accept_licence, *json),
     }
@@ -174,13 +178,15 @@ fn import(store: &Store, file: &Path, accepted: &[String], as_json: bool) -> Res
     let options = PullOptions { accept_licence, cancel: interrupt::cancel(), ..PullOptions::default() };
     let mut bar = Bar::new("import");
     let is_manifest = file.is_dir() || file.extension().is_some_and(|e| e == "toml");
-    let installed = if is_manifest {
-        store.import_manifest(file, &options, &mut |p| bar.show(p))
+    let imported = if is_manifest {
+        let model = store.import_manifest(file, &options, &mut |p| bar.show(p));
+        model.map(|model| Imported { model, runtime: RuntimeArrival::None })
     } else {
         store.import(file, &options, &mut |p| bar.show(p))
     }
     .map_err(failure)?;
     bar.end();
+    let Imported { model: installed, runtime: arrival } = imported;
     let manifest = &installed.manifest;
     if manifest.licence.needs_acceptance && accept_licence && !accepted.contains(&manifest.name) {
         store.remove(&manifest.name).map_err(failure)?;
@@ -191,7 +197,34 @@ fn import(store: &Store, file: &Path, accepted: &[String], as_json: bool) -> Res
         );
         return Err(Failure::usage(message));
     }
+    tell_arrival(store, &arrival);
     done(as_json, &installed_json(&installed), &installed_line(&installed))
+}
+
+/// Says what became of the library in an archive, and how to get one where there is none.
+fn tell_arrival(store: &Store, arrival: &RuntimeArrival) {
+    match arrival {
+        RuntimeArrival::Installed(library) => {
+            output::note(&format!("ONNX Runtime is installed: {}", library.display()));
+        }
+        RuntimeArrival::OtherBuild { brought, needed } => {
+            let needed = needed.as_deref().unwrap_or("none that is known");
+            output::note(&format!(
+                "warning: the file brings {brought}, but this machine needs {needed}; only the model was taken"
+            ));
+        }
+        RuntimeArrival::None | RuntimeArrival::AlreadyThere => {}
+    }
+    match runtime::installed_runtime(store.data()) {
+        Ok(Some(_)) => {}
+        Ok(None) => output::note(&format!(
+            "warning: this machine has no ONNX Runtime yet; rehearsekit models pull gets one over the network, \
+             a file exported on a machine of its kind brings one, and {} names one of your own",
+            runtime::OVERRIDE
+        )),
+        // The model is in all the same.
+        Err(error) => output::note(&format!("warning: {error}")),
+    }
 }
 
 fn installed_line(installed: &Installed) -> String {

@@ -60,6 +60,66 @@ fn a_model_travels_in_one_file() {
     json(&at(&copy, &["models", "verify", "--json"]));
 }
 
+/// The same entries under other paths.
+fn renamed(from: &Path, to: &Path, new_path: impl Fn(&str) -> String) {
+    let mut tar = tar::Archive::new(fs::File::open(from).unwrap());
+    let mut out = tar::Builder::new(fs::File::create(to).unwrap());
+    for entry in tar.entries().unwrap() {
+        let entry = entry.unwrap();
+        let mut header = entry.header().clone();
+        let path = new_path(entry.path().unwrap().to_str().unwrap());
+        out.append_data(&mut header, path, entry).unwrap();
+    }
+    out.into_inner().unwrap();
+}
+
+#[test]
+fn one_file_is_enough_for_a_machine_without_pip_npm_and_internet() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.tar");
+    let packed = json(&run(["models", "export", "spleeter-2stems", file.to_str().unwrap(), "--json"]));
+    assert!(packed["runtime"].as_str().unwrap().starts_with("onnxruntime-"), "{packed}");
+    let bare = |data: &Path, args: &[&str]| {
+        let mut command = rehearsekit();
+        // Nothing of this machine's can help: no client, no library, no data folder.
+        command.env_remove("ONNXRUNTIME_LIBRARY").env_remove("REHEARSEKIT_DATA").env("PATH", "");
+        command.arg("--data").arg(data).args(args).output().unwrap()
+    };
+    let new = folder.path().join("new");
+    json(&bare(&new, &["models", "import", file.to_str().unwrap(), "--json"]));
+    let song = common::song(folder.path(), "song.wav", 44_100, 2, 44_100);
+    let out = folder.path().join("out");
+    let (song, stems) = (song.to_str().unwrap(), out.to_str().unwrap());
+    let separate =
+        ["separate", song, "--model", "spleeter-2stems", "--format", "wav", "--json", "--out", stems];
+    assert_eq!(json(&bare(&new, &separate))["frames"], 44_100);
+    let free = ["doctor", "--json", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    assert_eq!(json(&bare(&new, &free))["healthy"], true);
+
+    // The library of another machine stays out, with a word about it; the model comes in.
+    let strange = folder.path().join("strange.tar");
+    renamed(&file, &strange, |path| path.replace("/onnxruntime-", "/onnxruntime-0."));
+    let other = folder.path().join("other");
+    let output = bare(&other, &["models", "import", strange.to_str().unwrap(), "--json"]);
+    assert_eq!(json(&output)["name"], "spleeter-2stems");
+    for words in ["brings onnxruntime-0.", "this machine needs onnxruntime-1", "has no ONNX Runtime yet"] {
+        assert!(stderr(&output).contains(words), "{words}: {}", stderr(&output));
+    }
+    assert!(!other.join("runtime").exists());
+
+    // A changed library is refused, and with it the whole file.
+    let changed = folder.path().join("changed.tar");
+    let mut bytes = fs::read(&file).unwrap();
+    let at_library = bytes.len() - 10_000_000; // Only its short licence comes after it.
+    bytes[at_library] ^= 1;
+    fs::write(&changed, bytes).unwrap();
+    let third = folder.path().join("third");
+    let output = bare(&third, &["models", "import", changed.to_str().unwrap()]);
+    assert_refused(&output, 3, &["libonnxruntime", "SHA-256"]);
+    assert_eq!(entries(&third.join("models")), [".lock"]);
+    assert_eq!(entries(&third.join("runtime")), [".lock"]);
+}
+
 #[test]
 fn unknown_models_are_named() {
     let folder = tempfile::tempdir().unwrap();

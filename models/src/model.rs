@@ -170,7 +170,7 @@ impl Model {
             }
             Geometry::Hybrid(geometry) => {
                 let pool = self.pool(Variant::Hybrid { columns: geometry.columns })?;
-                Box::new(HybridKernel::new(geometry, pool, wanted))
+                Box::new(HybridKernel::new(geometry, pool, self.stems().count(), wanted))
             }
         })
     }
@@ -222,6 +222,7 @@ impl Model {
                     hop_frames: window_frames(columns) * 3 / 4,
                     look_ahead_frames,
                     fade_frames: look_ahead_frames / 2,
+                    share_residual: true,
                 })
             }
         }
@@ -239,8 +240,8 @@ impl Model {
         let missing: Vec<_> = geometries.iter().filter(|g| !costs.contains_key(&g.cost_key())).collect();
         for (done, geometry) in missing.iter().enumerate() {
             progress(done, missing.len());
-            let slowest = self.time_runs((*geometry).clone(), MEASURED_RUNS)?;
-            costs.insert(geometry.cost_key(), slowest);
+            let typical = self.time_runs((*geometry).clone(), MEASURED_RUNS)?;
+            costs.insert(geometry.cost_key(), typical);
         }
         if !missing.is_empty() {
             progress(missing.len(), missing.len());
@@ -265,13 +266,14 @@ impl Model {
                         hop_frames: window_frames(columns) / 4,
                         look_ahead_frames: 4096,
                         fade_frames: 1024,
+                        share_residual: true,
                     })
                 })
                 .collect(),
         }
     }
 
-    /// The slowest of `runs` hops of noise after a first one.
+    /// The median of `runs` hops of noise after a first one: what a stall of a busy machine does not move.
     fn time_runs(&self, geometry: Geometry, runs: usize) -> Result<Duration, ModelError> {
         let wanted: Vec<usize> = self.stems().travelling().collect();
         let mut sum = OverlapAdd::new(2 * wanted.len(), 0);
@@ -283,7 +285,7 @@ impl Model {
                 (state >> 8) as f32 / 16_777_216.0 - 0.5
             })
             .collect();
-        let mut slowest = Duration::ZERO;
+        let mut times = Vec::with_capacity(runs);
         let started = std::time::Instant::now();
         let mut whole = started;
         for run in 0..=runs {
@@ -291,11 +293,12 @@ impl Model {
             // The whole hop counts, not the network alone: the transforms around it take their time too.
             let now = std::time::Instant::now();
             if run > 0 {
-                slowest = slowest.max(now - whole);
+                times.push(now - whole);
             }
             whole = now;
         }
-        Ok(slowest)
+        times.sort();
+        Ok(times.get(times.len() / 2).copied().unwrap_or_default())
     }
 
     pub(crate) fn unet_pool(

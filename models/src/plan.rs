@@ -20,8 +20,11 @@ use crate::{
     resample::Blocks,
 };
 
-/// Share of a hop's duration that its inference may take at its slowest.
-const LOAD_LIMIT: f64 = 0.85;
+/// Share of a hop's duration that a typical inference may take.
+const LOAD_LIMIT: f64 = 0.8;
+/// An inference's p99 is taken for twice its median (shared machines stall by that factor), but for no more
+/// than this much longer.
+const STALL: Duration = Duration::from_millis(50);
 /// Hops that are tried for a spectral model, in columns.
 const UNET_HOPS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Look-aheads that are tried for a spectral model, in columns.
@@ -83,7 +86,7 @@ impl fmt::Display for Geometry {
     }
 }
 
-/// What one inference costs, by [`Geometry::cost_key`], at its slowest (p99).
+/// What one inference costs, by [`Geometry::cost_key`]: its median.
 pub type CostTable = std::collections::BTreeMap<String, Duration>;
 
 /// What the device is taken to cost.
@@ -143,7 +146,7 @@ pub struct Plan {
     pub look_ahead_frames: u32,
     /// Frames the session must be pushed beyond a frame before that is due, of the whole budget.
     pub needed_frames: u32,
-    /// p99 of one inference; zero on an ideal device.
+    /// Median of one inference; zero on an ideal device.
     pub inference: Duration,
 }
 
@@ -233,7 +236,8 @@ fn cost_out(geometry: Geometry, model_rate: SampleRate, request: &PlanRequest<'_
     }
     let packet = packet_frames(rate, model_rate);
     let algorithmic = PipelineShape::new(shape, rate, model_rate).algorithmic_frames(packet as usize) as u32;
-    let inference_frames = (inference.as_secs_f64() * f64::from(rate.hz())).ceil() as u32;
+    let inference_time = inference + inference.min(STALL);
+    let inference_frames = (inference_time.as_secs_f64() * f64::from(rate.hz())).ceil() as u32;
     let needed = algorithmic + request.block_frames + inference_frames + request.link_frames;
     let at_wire =
         |frames: usize| (frames as u64 * u64::from(rate.hz())).div_ceil(u64::from(model_rate.hz())) as u32;
@@ -364,6 +368,7 @@ fn hybrid_candidates(
                 hop_frames,
                 look_ahead_frames: look_ahead,
                 fade_frames: look_ahead.min(STEP_FRAMES),
+                share_residual: true,
             };
             let steps: Vec<usize> = match request.overrides.hop {
                 Some(hop) => vec![hop.clamp(1, most)],

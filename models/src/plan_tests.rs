@@ -49,8 +49,13 @@ fn a_geometry_has_the_latency_of_the_formula() {
 
 #[test]
 fn a_hybrid_costs_hop_and_look_ahead() {
-    let geometry =
-        HybridGeometry { columns: 84, hop_frames: 28_672, look_ahead_frames: 4096, fade_frames: 1024 };
+    let geometry = HybridGeometry {
+        columns: 84,
+        hop_frames: 28_672,
+        look_ahead_frames: 4096,
+        fade_frames: 1024,
+        share_residual: true,
+    };
     let shape = Geometry::Hybrid(geometry).shape();
     assert_eq!(PipelineShape::new(shape, RATE, RATE).algorithmic_frames(1024), 28_672 + 4096);
 }

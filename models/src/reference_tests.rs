@@ -75,7 +75,13 @@ fn reference_htdemucs_agrees() {
     let model = model("htdemucs");
     let mix = recording("htdemucs-window/mix.flac");
     let frames = mix[0].len();
-    let geometry = HybridGeometry { columns: 336, hop_frames: frames, look_ahead_frames: 0, fade_frames: 0 };
+    let geometry = HybridGeometry {
+        columns: 336,
+        hop_frames: frames,
+        look_ahead_frames: 0,
+        fade_frames: 0,
+        share_residual: false,
+    };
     let mut kernel = model.kernel(Geometry::Hybrid(geometry), vec![0, 1, 2, 3]).unwrap();
     let mut sum = OverlapAdd::new(8, 0);
     kernel.hop([&mix[0], &mix[1]], &mut sum).unwrap();

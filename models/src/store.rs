@@ -143,6 +143,18 @@ pub enum Content {
     Hybrid(BTreeMap<usize, PathBuf>),
 }
 
+/// A built-in model's manifest as this version of the program has it: how a network is run may have been tuned
+/// since the model was stored. Only where the stored files are the same ones, and do not depend on it.
+fn as_run_today(stored: Manifest) -> Manifest {
+    let same = |known: &Manifest| {
+        known.name == stored.name
+            && known.source == stored.source
+            && known.stems == stored.stems
+            && matches!(known.family, Family::SpectralUnet(_))
+    };
+    manifest::built_in().into_iter().find(same).unwrap_or(stored)
+}
+
 /// A model that is on this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Installed {
@@ -280,7 +292,7 @@ impl Store {
                 return Err(damaged(format!("{} is missing or cut short", file.name)));
             }
         }
-        Ok(Installed { manifest, dir, files: inventory.files })
+        Ok(Installed { manifest: as_run_today(manifest), dir, files: inventory.files })
     }
 
     /// The installed model `name`, with every file hashed anew.

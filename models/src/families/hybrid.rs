@@ -35,6 +35,8 @@ pub struct HybridGeometry {
     pub look_ahead_frames: usize,
     /// Frames over which one inference fades into the next; at most the look-ahead.
     pub fade_frames: usize,
+    /// Whether what the stems leave of the mix is shared among them; see [`share_residual`].
+    pub share_residual: bool,
 }
 
 impl HybridGeometry {
@@ -109,6 +111,55 @@ impl HybridWindow {
         })
     }
 
+    /// Shares what `stems` (channel 2·i and 2·i + 1 are stem i, all of the model's) leave of `mix` among them, by
+    /// their energy in each bin: who is loud there is likely to own what is missing. The stems then sum to the
+    /// mix. Columns overlap by half, where Hann windows sum to one.
+    fn share_residual(&mut self, mix: [&[f32]; 2], stems: &mut [Vec<f32>]) {
+        let (bins, half) = (self.stft.bins(), N_FFT / 2);
+        let mut residual = vec![Bin::default(); bins];
+        let mut spectra = vec![vec![Bin::default(); bins]; stems.len() / 2];
+        for (channel, mix) in mix.iter().enumerate() {
+            let rest: Vec<f32> = (0..mix.len())
+                .map(|i| mix[i] - stems.iter().skip(channel).step_by(2).map(|s| s[i]).sum::<f32>())
+                .collect();
+            let before: Vec<Vec<f32>> = stems.iter().skip(channel).step_by(2).cloned().collect();
+            for column in 0..mix.len().div_ceil(half) + 1 {
+                let start = (column * half) as i64 - half as i64;
+                self.analyse_at(&rest, start, &mut residual);
+                for (stem, spectrum) in before.iter().zip(&mut spectra) {
+                    self.analyse_at(stem, start, spectrum);
+                }
+                // What is left per unit of energy; where nobody has any, everybody gets the same.
+                let energy = |bin: usize| spectra.iter().map(|s| s[bin].norm_sqr()).sum::<f32>();
+                let (count, energies) = (spectra.len() as f32, (0..bins).map(energy).collect::<Vec<_>>());
+                for (stem, spectrum) in spectra.iter().enumerate() {
+                    for (bin, out) in self.column.iter_mut().enumerate() {
+                        let all = energies[bin];
+                        let share = if all > 0.0 { spectrum[bin].norm_sqr() / all } else { 1.0 / count };
+                        *out = residual[bin] * share;
+                    }
+                    let frames = self.stft.synthesise(&self.column);
+                    let sum = &mut stems[2 * stem + channel];
+                    for (i, f) in frames.iter().enumerate() {
+                        if let Some(s) = usize::try_from(start + i as i64).ok().and_then(|at| sum.get_mut(at))
+                        {
+                            *s += f;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The column of `samples` whose first frame is `start`, silence around them.
+    fn analyse_at(&mut self, samples: &[f32], start: i64, column: &mut [Bin]) {
+        for (i, f) in self.frames.iter_mut().enumerate() {
+            *f =
+                usize::try_from(start + i as i64).ok().and_then(|at| samples.get(at)).copied().unwrap_or(0.0);
+        }
+        self.stft.analyse(&self.frames, column);
+    }
+
     /// Fills `spectrum` (complex as channels: L.re, L.im, R.re, R.im) from the normalised window.
     fn analyse(&mut self, frames: usize) {
         let scale = 1.0 / (N_FFT as f32).sqrt();
@@ -174,6 +225,7 @@ fn mono_statistics(mix: [&[f32]; 2]) -> (f32, f32) {
 pub struct HybridKernel {
     geometry: HybridGeometry,
     pool: Arc<NetworkPool>,
+    stems: usize,
     wanted: Vec<usize>,
     window: HybridWindow,
     /// The last window of the mix per channel, and how much of it has really arrived.
@@ -184,12 +236,13 @@ pub struct HybridKernel {
 }
 
 impl HybridKernel {
-    /// A stream that gives the stems `wanted` (indices in the network's order).
-    pub fn new(geometry: HybridGeometry, pool: Arc<NetworkPool>, wanted: Vec<usize>) -> Self {
+    /// A stream through a network of `stems` stems that gives those of `wanted` (indices in its order).
+    pub fn new(geometry: HybridGeometry, pool: Arc<NetworkPool>, stems: usize, wanted: Vec<usize>) -> Self {
         let window = HybridWindow::new(geometry.columns);
         let mut kernel = Self {
             geometry,
             pool,
+            stems,
             wanted,
             window,
             recent: Default::default(),
@@ -232,7 +285,16 @@ impl Kernel for HybridKernel {
         let end = frames - g.look_ahead_frames;
         let keep = end - hop..(end + g.fade_frames).min(frames);
         let window = [self.recent[0].as_slice(), self.recent[1].as_slice()];
-        let (mut pieces, spent) = self.window.separate(&self.pool, window, &self.wanted, keep)?;
+        let kept_mix = window.map(|channel| &channel[keep.clone()]);
+        let (mut pieces, spent) = if g.share_residual {
+            let all: Vec<usize> = (0..self.stems).collect();
+            let (mut pieces, spent) = self.window.separate(&self.pool, window, &all, keep.clone())?;
+            self.window.share_residual(kept_mix, &mut pieces);
+            let pick = |stem: &usize| [2 * stem, 2 * stem + 1];
+            (self.wanted.iter().flat_map(pick).map(|c| std::mem::take(&mut pieces[c])).collect(), spent)
+        } else {
+            self.window.separate(&self.pool, window, &self.wanted, keep.clone())?
+        };
         let first = self.arrived as i64 - (g.look_ahead_frames + hop) as i64;
         for (channel, piece) in pieces.iter_mut().enumerate() {
             let next = piece.split_off(hop);
@@ -253,5 +315,28 @@ fn fade(before: &[f32], piece: &mut [f32]) {
         let x = (i as f32 + 0.5) / before.len() as f32;
         let weight = 0.5 - 0.5 * (PI * x).cos();
         *p = b + (*p - b) * weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_residual_closes_the_sum_and_goes_to_the_loud() {
+        let tone = |hz: f32, level: f32| -> Vec<f32> {
+            (0..20_000).map(|i| level * (i as f32 * hz * 2.0 * PI / 44_100.0).sin()).collect()
+        };
+        let (low, high) = (tone(200.0, 0.5), tone(5_000.0, 0.25));
+        let mix: Vec<f32> = low.iter().zip(&high).map(|(l, h)| l + h).collect();
+        let less = |x: &[f32]| x.iter().map(|s| 0.9 * s).collect::<Vec<f32>>();
+        let mut stems = vec![less(&low), less(&low), less(&high), less(&high)];
+        HybridWindow::new(56).share_residual([&mix, &mix], &mut stems);
+        for i in 0..mix.len() {
+            assert!((stems[0][i] + stems[2][i] - mix[i]).abs() < 1e-5, "frame {i}");
+            if (4096..16_000).contains(&i) {
+                assert!((stems[0][i] - low[i]).abs() < 2e-3, "frame {i}: {} {}", stems[0][i], low[i]);
+            }
+        }
     }
 }

@@ -255,3 +255,14 @@ fn a_users_own_spectral_graph_comes_in_and_a_wrong_one_is_refused_with_both_shap
     let installed = import(1024).unwrap();
     assert_eq!(installed.content(), Content::Unet(installed.dir.join(UNET_GRAPH)));
 }
+
+#[test]
+fn a_stored_model_is_run_as_this_version_runs_it() {
+    let known = manifest::built_in().into_iter().find(|m| m.name == "spleeter-2stems").unwrap();
+    let mut stored = known.clone();
+    let Family::SpectralUnet(family) = &mut stored.family else { panic!("family") };
+    family.level_rms = 0.1;
+    assert_eq!(as_run_today(stored.clone()), known);
+    stored.source.version = "0.0.1".to_owned();
+    assert_eq!(as_run_today(stored.clone()), stored);
+}

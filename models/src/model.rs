@@ -245,6 +245,8 @@ impl Model {
         }
         if !missing.is_empty() {
             progress(missing.len(), missing.len());
+            // What was loaded to be measured may never be used; a gigabyte of it for the larger models.
+            self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
             if let Err(error) = devices.remember(self.name(), &costs) {
                 tracing::warn!(%error, "the measured costs of this device could not be kept");
             }

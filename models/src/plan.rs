@@ -22,8 +22,8 @@ use crate::{
 
 /// Share of a hop's duration that a typical inference may take.
 const LOAD_LIMIT: f64 = 0.8;
-/// An inference's p99 is taken for twice its median (shared machines stall by that factor), but for no more
-/// than this much longer.
+/// An inference's p99 is taken for twice its median (shared machines stall by that factor) as long as that is no
+/// more than this much longer, and for one and a half times beyond.
 const STALL: Duration = Duration::from_millis(50);
 /// Hops that are tried for a spectral model, in columns.
 const UNET_HOPS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -236,7 +236,7 @@ fn cost_out(geometry: Geometry, model_rate: SampleRate, request: &PlanRequest<'_
     }
     let packet = packet_frames(rate, model_rate);
     let algorithmic = PipelineShape::new(shape, rate, model_rate).algorithmic_frames(packet as usize) as u32;
-    let inference_time = inference + inference.min(STALL);
+    let inference_time = inference + inference.min(STALL).max(inference / 2);
     let inference_frames = (inference_time.as_secs_f64() * f64::from(rate.hz())).ceil() as u32;
     let needed = algorithmic + request.block_frames + inference_frames + request.link_frames;
     let at_wire =

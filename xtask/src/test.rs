@@ -53,9 +53,14 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
     run(cargo().args(["test", "--workspace", "--doc", "--quiet"]).envs(environment.iter().cloned()))?;
     if shared_dir().is_some() {
         heading("The engine against the reference recordings");
+        // The whole workspace again, so that nothing is built anew with other features.
         let mut reference = cargo();
-        reference.args(["test", "--package", "rehearsekit-models", "--lib", "reference_spleeter"]);
-        run(reference.args(["--", "--ignored", "--nocapture"]).envs(environment))?;
+        if has("nextest") {
+            reference.args(["nextest", "run", "--workspace", "--run-ignored", "only", "reference_spleeter"]);
+        } else {
+            reference.args(["test", "--workspace", "--lib", "reference_spleeter", "--", "--ignored"]);
+        }
+        run(reference.envs(environment))?;
     }
 
     heading("Every check and every test passed");

@@ -60,8 +60,9 @@ impl Engine for ModelEngine {
             block_frames: 512,
             link_frames: 480,
         };
-        // A model that needs more than the usual budget has nothing usual to warm.
-        if let Ok(plan) = loaded.plan(&usual) {
+        // A model that cannot hold the usual budget is asked for the one that four stems take on a processor.
+        let patient = OpenSpec { budget_frames: 6 * usual.budget_frames, ..usual.clone() };
+        if let Ok(plan) = loaded.plan(&usual).or_else(|_| loaded.plan(&patient)) {
             loaded.model.warm(&plan).map_err(|error| EngineError(error.to_string()))?;
         }
         let mut all = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +103,7 @@ impl Loaded {
     fn promise(&self, plan: &Plan) -> Promise {
         let millis = |frames: u32| plan.rate.duration(frames.into()).as_secs_f64() * 1e3;
         let description = format!(
-            "{}; needs {:.0} ms of the {:.0} ms, inference at most {:.0} ms",
+            "{}; needs {:.0} ms of the {:.0} ms, inference {:.0} ms",
             plan.geometry,
             millis(plan.needed_frames),
             millis(plan.latency_frames),

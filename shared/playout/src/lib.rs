@@ -14,12 +14,14 @@
 
 pub mod counters;
 pub mod gains;
+pub mod layout;
 mod playout;
 pub mod slots;
 mod store;
 
 pub use counters::{PlayoutCounters, PlayoutCounts};
 pub use gains::StemGains;
+pub use layout::Layout;
 pub use playout::{Placed, Playout, PlayoutConfig};
 pub use slots::{MixSlot, StemSlot};
 

@@ -15,6 +15,9 @@ const AUDIO: &str = "rehearsekit-audio";
 const PROTOCOL: &str = "rehearsekit-protocol";
 const PLAYOUT: &str = "rehearsekit-playout";
 const CLIENT: &str = "rehearsekit-client";
+const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
+const GUI: &str = "rehearsekit-gui";
+const PLUGIN: &str = "rehearsekit-plugin";
 const MODELS: &str = "rehearsekit-models";
 const SERVER: &str = "rehearsekit-server";
 const CLI: &str = "rehearsekit-cli";
@@ -28,11 +31,15 @@ const ROOMS: &[Room] = &[
     Room { name: PLAYOUT, knows: &[AUDIO] },
     // The client ends in rings of playout's slots.
     Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT] },
+    // The plugin without its framework.
+    Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT] },
+    Room { name: GUI, knows: &[] },
+    Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI] },
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SERVER, knows: &[AUDIO, PROTOCOL, MODELS] },
     // The command is both sides: it serves, and it streams as the plugin will.
     Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, MODELS, SERVER] },
-    Room { name: TESTS, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, MODELS, SERVER] },
+    Room { name: TESTS, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, PLUGIN_ENGINE, MODELS, SERVER] },
     Room { name: XTASK, knows: &[] },
 ];
 

@@ -1,0 +1,35 @@
+//! What the plugin does, without any plugin framework: the audio thread's engine, the connection behind it, and
+//! what a display may know about both.
+//!
+//! Three parties, three types:
+//!
+//! - [`Instance`], the main thread's handle, one per plugin instance. Making one is cheap and starts nothing; no
+//!   function of it waits for the network. [`Instance::activate`] builds an [`AudioEngine`] and orders a
+//!   connection in the background.
+//! - [`AudioEngine`], the audio thread's. In a live session [`AudioEngine::process`] allocates nothing, locks
+//!   nothing, waits for nothing, logs nothing and makes no system call. In an offline render, and only there, it
+//!   waits for the exact chunk; [`Instance::cancel_offline`] ends the wait.
+//! - [`network`], the one runtime of the process on which all links live. It starts with the first activation
+//!   and goes with the last instance; [`network::unload`] is for the library's exit.
+//!
+//! This crate must never see a plugin framework, a GUI, a model or the server.
+
+mod automation;
+mod engine;
+mod instance;
+mod meters;
+pub mod mixer;
+pub mod network;
+mod session;
+pub mod settings;
+mod shared;
+mod song;
+pub mod view;
+
+pub use engine::{AudioEngine, Block, Status, Transport};
+pub use instance::{AudioSetup, Change, Instance};
+pub use meters::{Levels, Meters};
+pub use mixer::{Mixer, STRIPS, STRIP_NAMES, StripValues, Touched};
+pub use rehearsekit_client::Percentiles;
+pub use settings::{InstanceId, Settings, Trust};
+pub use view::{Counters, LinkView, View};

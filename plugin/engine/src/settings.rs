@@ -1,0 +1,158 @@
+//! What a project remembers of an instance: plain data, for the host's project file. Values from a file are not
+//! trusted: whatever is odd is taken to the nearest that makes sense, or told when it is used.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use rehearsekit_audio::{Budget, SampleRate};
+use serde::{Deserialize, Serialize};
+
+/// Where a server is looked for if nothing else is set.
+pub const DEFAULT_SERVER: &str = "127.0.0.1:7433";
+
+/// Everything about an instance that lives in the project, apart from the host's parameters.
+///
+/// Unknown fields are ignored and missing ones have defaults, so projects of other versions open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// `HOST:PORT`; `None` is [`DEFAULT_SERVER`].
+    pub server: Option<String>,
+    /// The model's name; `None` is the server's default.
+    pub model: Option<String>,
+    /// The latency the player picked, in milliseconds. See [`Settings::budget`].
+    pub budget_millis: f64,
+    /// Whose certificate is believed.
+    pub trust: Trust,
+    /// Who this instance is.
+    pub instance: InstanceId,
+    /// The stems that the model had when it was last heard of, so that the mixer means the same before the
+    /// server answers, or when it does not. Filled in by [`Instance`](crate::Instance).
+    pub stems: Vec<String>,
+}
+
+impl Default for Settings {
+    /// The defaults, with a new identity.
+    fn default() -> Self {
+        Self {
+            server: None,
+            model: None,
+            budget_millis: Budget::DEFAULT.duration().as_secs_f64() * 1e3,
+            trust: Trust::Loopback,
+            instance: InstanceId::random(),
+            stems: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The budget; outside 1 ms to 20 s the nearest of these, and the default for what is no number.
+    pub fn budget(&self) -> Budget {
+        if self.budget_millis.is_nan() {
+            return Budget::DEFAULT;
+        }
+        let millis = self.budget_millis.clamp(1.0, 20_000.0);
+        Budget::new(Duration::from_secs_f64(millis / 1e3)).unwrap_or(Budget::DEFAULT)
+    }
+
+    /// The latency at `rate_hz`, in frames. It depends on the budget and on nothing else.
+    pub fn latency_frames(&self, rate_hz: u32) -> u32 {
+        match SampleRate::new(rate_hz) {
+            Ok(rate) => self.budget().frames(rate),
+            // Outside of what a server can be asked for, the mix alone still comes out in time.
+            Err(_) => (self.budget().duration().as_secs_f64() * f64::from(rate_hz)) as u32,
+        }
+    }
+
+    /// The server's address.
+    pub fn server(&self) -> &str {
+        let server = self.server.as_deref().map(str::trim);
+        server.filter(|server| !server.is_empty()).unwrap_or(DEFAULT_SERVER)
+    }
+}
+
+/// Whose certificate is believed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Any server on this machine, none elsewhere.
+    #[default]
+    Loopback,
+    /// The one server with this fingerprint: 64 hexadecimal digits, as it prints them at its start.
+    Fingerprint(String),
+}
+
+/// Who an instance is: 128 random bits, written as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InstanceId(pub u128);
+
+impl InstanceId {
+    /// A new identity.
+    pub fn random() -> Self {
+        // The standard library's hashers are seeded by the system; identities need to differ, not to be secret.
+        let half = |salt: u8| u128::from(RandomState::new().hash_one((salt, std::process::id())));
+        Self(half(0) << 64 | half(1))
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InstanceId({self})")
+    }
+}
+
+impl Serialize for InstanceId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceId {
+    /// Text that is no identity gives a new one: an odd project must still open.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(u128::from_str_radix(text.trim(), 16).map_or_else(|_| Self::random(), Self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_comes_back_as_it_was_saved() {
+        let settings = Settings {
+            server: Some("closet:7433".to_owned()),
+            budget_millis: 93.4,
+            trust: Trust::Fingerprint("ab".repeat(32)),
+            stems: vec!["vocals".to_owned(), "accompaniment".to_owned()],
+            ..Settings::default()
+        };
+        let text = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
+    }
+
+    #[test]
+    fn projects_of_other_versions_and_odd_ones_open() {
+        let old: Settings = serde_json::from_str(r#"{"budget_millis": 100, "later": [1]}"#).unwrap();
+        assert_eq!((old.budget_millis, old.server()), (100.0, DEFAULT_SERVER));
+        let odd: Settings = serde_json::from_str(r#"{"instance": "nobody", "server": "  "}"#).unwrap();
+        assert_ne!(odd.instance, old.instance);
+        assert_eq!(odd.server(), DEFAULT_SERVER);
+        for (millis, frames) in [(-3.0, 48), (0.0, 48), (1e9, 960_000), (f64::NAN, 12_000), (250.0, 12_000)] {
+            let settings = Settings { budget_millis: millis, ..Settings::default() };
+            assert_eq!(settings.latency_frames(48_000), frames, "{millis} ms");
+        }
+        assert_eq!(Settings::default().latency_frames(384_000), 96_000);
+        assert_ne!(InstanceId::random(), InstanceId::random());
+    }
+}

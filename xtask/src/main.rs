@@ -3,6 +3,7 @@
 //! it builds first on a machine that has only a Rust toolchain. Nothing that ships may depend on it.
 
 mod bench;
+mod bundle;
 mod demo;
 mod house;
 mod kit;
@@ -42,6 +43,12 @@ enum Command {
     /// Check who depends on whom, and the rules for source files
     #[command(after_help = "Example:\n  cargo xtask arrows")]
     Arrows,
+    /// Build the plugin and lay out its VST3 and CLAP bundles and the standalone below target/bundled
+    #[command(after_help = "Example:\n  cargo xtask bundle --release")]
+    Bundle(bundle::Args),
+    /// Build the plugin and copy it to where hosts look for plugins of this user
+    #[command(after_help = "Example:\n  cargo xtask install\n\nOnly Linux was tried so far.")]
+    Install,
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -64,6 +71,8 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run_tests(&args),
         Command::Lint => test::lint(),
         Command::Arrows => house::check_arrows(),
+        Command::Bundle(args) => bundle::bundle(&args).map(drop),
+        Command::Install => bundle::install(),
         Command::Bench(args) => bench::run(&args),
     }
 }

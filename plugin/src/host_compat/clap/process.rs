@@ -1,0 +1,255 @@
+//! One block of a CLAP host: buses completed, cut at parameter changes and transport events, played part by part
+//! through nice-plug. Runs on the audio thread: nothing here allocates, locks, waits, logs or makes a system call.
+
+use std::sync::TryLockError;
+use std::sync::atomic::Ordering;
+
+use clap_sys::audio_buffer::clap_audio_buffer;
+use clap_sys::events::{
+    CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_PARAM_MOD, CLAP_EVENT_PARAM_VALUE, CLAP_EVENT_TRANSPORT,
+    CLAP_TRANSPORT_HAS_BEATS_TIMELINE, CLAP_TRANSPORT_HAS_SECONDS_TIMELINE, CLAP_TRANSPORT_HAS_TEMPO,
+    CLAP_TRANSPORT_IS_PLAYING, clap_event_header, clap_event_param_mod, clap_event_param_value,
+    clap_event_transport, clap_input_events,
+};
+use clap_sys::fixedpoint::{CLAP_BEATTIME_FACTOR, CLAP_SECTIME_FACTOR};
+use clap_sys::plugin::clap_plugin;
+use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process, clap_process_status};
+
+use super::plugin::{AfterInit, Object};
+use crate::host_compat::buses::{Buses, Channels, HostBus, Layout, MAX_OUTPUTS};
+use crate::host_compat::events::{Change, Events};
+
+/// As many transport events of one block are followed; a host has one per tempo change or loop end.
+const TRANSPORTS: usize = 16;
+
+/// What the audio thread keeps between blocks.
+pub(super) struct AudioSide {
+    buses: Buses,
+    events: Events,
+    transports: Vec<(usize, clap_event_transport)>,
+}
+
+impl Default for AudioSide {
+    fn default() -> Self {
+        Self {
+            buses: Buses::default(),
+            events: Events::default(),
+            transports: Vec::with_capacity(TRANSPORTS),
+        }
+    }
+}
+
+unsafe extern "C" fn no_events(_list: *const clap_input_events) -> u32 {
+    0
+}
+
+unsafe extern "C" fn no_event(_list: *const clap_input_events, _index: u32) -> *const clap_event_header {
+    std::ptr::null()
+}
+
+impl AudioSide {
+    /// Reads the host's events. Those that are for an instrument are nothing to us.
+    ///
+    /// # Safety
+    /// `list` is null or the host's.
+    unsafe fn collect(
+        &mut self,
+        object: &Object,
+        after_init: &AfterInit,
+        list: *const clap_input_events,
+        frames: usize,
+    ) {
+        self.events.clear();
+        self.transports.clear();
+        // SAFETY: null or the host's list.
+        let Some(list) = (unsafe { list.as_ref() }) else { return };
+        let (Some(size), Some(get)) = (list.size, list.get) else { return };
+        let table = &after_init.table;
+        // SAFETY: the host's list and its own count; an event is as long as its type says.
+        unsafe {
+            for index in 0..size(list) {
+                let event = get(list, index);
+                let Some(header) = event.as_ref() else { continue };
+                if header.space_id != CLAP_CORE_EVENT_SPACE_ID {
+                    continue;
+                }
+                let frame = i64::from(header.time);
+                match header.type_ {
+                    CLAP_EVENT_PARAM_VALUE => {
+                        let event = &*event.cast::<clap_event_param_value>();
+                        let value = event.value as f32 / table.steps(&object.shared, event.param_id);
+                        let change = Change::Set(value.clamp(0.0, 1.0));
+                        self.events.push(table, event.param_id, frame, frames, change);
+                    }
+                    CLAP_EVENT_PARAM_MOD => {
+                        let event = &*event.cast::<clap_event_param_mod>();
+                        let amount = event.amount as f32 / table.steps(&object.shared, event.param_id);
+                        self.events.push(table, event.param_id, frame, frames, Change::Modulate(amount));
+                    }
+                    CLAP_EVENT_TRANSPORT if self.transports.len() < TRANSPORTS => {
+                        let at = (header.time as usize).min(frames.saturating_sub(1));
+                        self.transports.push((at, *event.cast::<clap_event_transport>()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        // Sorted by the specification; where a host sorts otherwise, its newest word must still count.
+        self.transports.sort_unstable_by_key(|(at, _)| *at);
+    }
+}
+
+impl Object {
+    /// # Safety
+    /// As the host calls `process`.
+    pub(super) unsafe fn process_block(
+        &self,
+        plugin: *const clap_plugin,
+        block: &clap_process,
+    ) -> clap_process_status {
+        let Some(after_init) = self.after_init.get() else { return CLAP_PROCESS_ERROR };
+        if !after_init.host.active.load(Ordering::Acquire) {
+            return CLAP_PROCESS_ERROR;
+        }
+        let mut audio = match self.audio.try_lock() {
+            Ok(audio) => audio,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Two threads in one plugin at once: a host's mistake that must not become ours.
+            Err(TryLockError::WouldBlock) => return CLAP_PROCESS_ERROR,
+        };
+        let Ok(layout) = self.layout.try_lock().map(|layout| *layout) else { return CLAP_PROCESS_ERROR };
+        let frames = block.frames_count as usize;
+        // SAFETY: the host's events and buffers, valid for this call.
+        unsafe {
+            audio.collect(self, after_init, block.in_events, frames);
+            let input = bus(block.audio_inputs, block.audio_inputs_count, 0);
+            let outputs = |index| bus(block.audio_outputs, block.audio_outputs_count, index);
+            audio.buses.take(&layout, input, outputs);
+        }
+        let AudioSide { buses, events, transports } = &mut *audio;
+        let (mut done, mut at, mut status) = (0, 0, CLAP_PROCESS_CONTINUE);
+        // SAFETY: null or the host's, valid for this call.
+        let mut transport = unsafe { block.transport.as_ref() }.copied();
+        let mut transport_at = 0;
+        let mut upcoming = transports.iter().peekable();
+        let rate_hz = self.shared.rate_hz();
+        while at < frames {
+            let next = events.apply_until(&self.shared, at, &mut done).unwrap_or(frames);
+            while let Some((when, newer)) = upcoming.next_if(|(when, _)| *when <= at) {
+                (transport, transport_at) = (Some(*newer), *when);
+            }
+            let next = upcoming.peek().map_or(next, |(when, _)| next.min(*when));
+            let end = next.min(frames).min(at.saturating_add(buses.longest()));
+            let here = transport.map(|transport| moved(&transport, at - transport_at, rate_hz));
+            // SAFETY: the pointers are complete and valid for `end - at` frames from `at` on.
+            let part = unsafe { self.part(plugin, block, buses, &layout, at, end - at, here.as_ref()) };
+            if part == CLAP_PROCESS_ERROR || status != CLAP_PROCESS_ERROR {
+                status = part;
+            }
+            at = end;
+        }
+        events.apply_until(&self.shared, usize::MAX, &mut done);
+        // SAFETY: the host's lists, valid for this call.
+        unsafe {
+            for index in 0..block.audio_outputs_count as usize {
+                if let Some(output) = block.audio_outputs.wrapping_add(index).as_mut() {
+                    // What was constant in its buffer is not any more.
+                    output.constant_mask = 0;
+                }
+            }
+            after_init.host.write_gestures(block.out_events, &self.shared, &after_init.table);
+        }
+        status
+    }
+
+    /// # Safety
+    /// `buses` are complete for `frames` frames from `at` on.
+    #[allow(clippy::too_many_arguments)] // the parts of one call
+    unsafe fn part(
+        &self,
+        plugin: *const clap_plugin,
+        block: &clap_process,
+        buses: &mut Buses,
+        layout: &Layout,
+        at: usize,
+        frames: usize,
+        transport: Option<&clap_event_transport>,
+    ) -> clap_process_status {
+        let (input, outputs) = buses.at(at);
+        let input = connected(input, layout.input_channels);
+        let mut outputs: [clap_audio_buffer; MAX_OUTPUTS] = std::array::from_fn(|index| {
+            let count = layout.output_channels(index);
+            connected(&mut outputs[index], count)
+        });
+        let nothing =
+            clap_input_events { ctx: std::ptr::null_mut(), size: Some(no_events), get: Some(no_event) };
+        let part = clap_process {
+            steady_time: if block.steady_time < 0 { -1 } else { block.steady_time + at as i64 },
+            frames_count: frames as u32,
+            transport: transport.map_or(std::ptr::null(), |transport| transport),
+            audio_inputs: &input,
+            audio_outputs: outputs.as_mut_ptr(),
+            audio_inputs_count: 1,
+            audio_outputs_count: layout.outputs as u32,
+            // Applied already; nice-plug must not see them.
+            in_events: &nothing,
+            out_events: std::ptr::null(),
+        };
+        // SAFETY: everything in it is valid for this call.
+        self.inner.process.map_or(CLAP_PROCESS_ERROR, |process| unsafe { process(plugin, &part) })
+    }
+
+    /// Parameter changes without a block.
+    ///
+    /// # Safety
+    /// `list` is null or the host's; on the audio thread while active, else on the main thread.
+    pub(super) unsafe fn flush(&self, list: *const clap_input_events) {
+        let (Some(after_init), Ok(mut audio)) = (self.after_init.get(), self.audio.try_lock()) else {
+            return;
+        };
+        // SAFETY: promised by the caller.
+        unsafe { audio.collect(self, after_init, list, 0) };
+        audio.events.apply_until(&self.shared, usize::MAX, &mut 0);
+    }
+}
+
+/// Bus `index` of a host's list.
+///
+/// # Safety
+/// `buses` is null or has `count` buses behind it.
+unsafe fn bus(buses: *const clap_audio_buffer, count: u32, index: usize) -> HostBus {
+    if buses.is_null() || count as usize <= index {
+        return HostBus::ABSENT;
+    }
+    // SAFETY: below the host's own count.
+    let bus = unsafe { &*buses.add(index) };
+    HostBus { channels: bus.data32, count: i64::from(bus.channel_count) }
+}
+
+fn connected(channels: &mut Channels, count: usize) -> clap_audio_buffer {
+    clap_audio_buffer {
+        data32: channels.as_mut_ptr(),
+        data64: std::ptr::null_mut(),
+        channel_count: count as u32,
+        latency: 0,
+        constant_mask: 0,
+    }
+}
+
+/// The host's transport, `frames` later.
+fn moved(transport: &clap_event_transport, frames: usize, rate_hz: u32) -> clap_event_transport {
+    let mut moved = *transport;
+    if frames == 0 || moved.flags & CLAP_TRANSPORT_IS_PLAYING == 0 {
+        return moved;
+    }
+    let seconds = frames as f64 / f64::from(rate_hz.max(1));
+    if moved.flags & CLAP_TRANSPORT_HAS_SECONDS_TIMELINE != 0 {
+        let passed = (seconds * CLAP_SECTIME_FACTOR as f64).round() as i64;
+        moved.song_pos_seconds = moved.song_pos_seconds.saturating_add(passed);
+    }
+    if moved.flags & CLAP_TRANSPORT_HAS_BEATS_TIMELINE != 0 && moved.flags & CLAP_TRANSPORT_HAS_TEMPO != 0 {
+        let passed = (seconds / 60.0 * moved.tempo * CLAP_BEATTIME_FACTOR as f64).round() as i64;
+        moved.song_pos_beats = moved.song_pos_beats.saturating_add(passed);
+    }
+    moved
+}

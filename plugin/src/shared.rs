@@ -1,0 +1,225 @@
+//! What the parties of one plugin instance share: nice-plug's wrapper with our `Plugin` inside, the object around it
+//! that the host sees, and the editor. Main and editor threads may wait here for each other, the audio thread
+//! never does: where it finds a lock taken, it plays silence for that block.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use nice_plug::params::internals::ParamPtr;
+use nice_plug::prelude::Params;
+use rehearsekit_plugin_engine::{AudioEngine, AudioSetup, Instance, Settings};
+
+use crate::automation::Gestures;
+use crate::params::RehearseParams;
+use crate::settings::SettingsCell;
+
+/// The rate that a latency is told for while the host has set none.
+const RATE_UNTIL_TOLD_HZ: u32 = 48_000;
+
+/// Something the host must hear of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum News {
+    /// The player takes hold of parameter number …
+    Begin(usize),
+    /// … moves it to this value in 0..=1, …
+    Value(usize, f32),
+    /// … and lets go.
+    End(usize),
+    /// Settings were changed in the editor, maybe the latency.
+    Settings,
+}
+
+/// The host as one format shows it.
+pub trait HostSide: Send + Sync {
+    /// Tells the host. On the main thread, unless [`HostSide::from_any_thread`].
+    fn tell(&self, shared: &Shared, news: News);
+
+    /// Whether news of this kind may be told from any thread but the audio thread.
+    fn from_any_thread(&self, news: News) -> bool;
+}
+
+/// See the module's words.
+pub struct Shared {
+    /// The parameters.
+    pub params: Arc<RehearseParams>,
+    /// The engine's side of this instance.
+    pub instance: Arc<Instance>,
+    /// Who moved what.
+    pub gestures: Gestures,
+    pointers: Vec<ParamPtr>,
+    engine: Mutex<Option<AudioEngine>>,
+    setup: Mutex<Option<AudioSetup>>,
+    rate_hz: AtomicU32,
+    host: Mutex<Option<Arc<dyn HostSide>>>,
+}
+
+thread_local! {
+    /// What the last `Plugin` made on this thread shares. The wrappers make theirs inside `new()` and keep it to
+    /// themselves; this is how the object around a wrapper gets hold of it.
+    static MADE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let params = RehearseParams::default();
+        let SettingsCell(instance) = params.settings.clone();
+        let params = Arc::new(params);
+        let pointers = params.param_map().into_iter().map(|(_, pointer, _)| pointer).collect();
+        Self {
+            params,
+            instance,
+            gestures: Gestures::default(),
+            pointers,
+            engine: Mutex::new(None),
+            setup: Mutex::new(None),
+            rate_hz: AtomicU32::new(0),
+            host: Mutex::new(None),
+        }
+    }
+}
+
+impl Shared {
+    /// For `Plugin::default()`: new, and left for [`Self::of_new`].
+    pub fn announce() -> Arc<Self> {
+        let shared = Arc::new(Self::default());
+        MADE.with(|made| *made.borrow_mut() = Some(Arc::clone(&shared)));
+        shared
+    }
+
+    /// Runs `make`, which makes one `Plugin` on this thread, and gives its part too.
+    ///
+    /// # Panics
+    /// When `make` makes none.
+    pub fn of_new<T>(make: impl FnOnce() -> T) -> (T, Arc<Self>) {
+        let made = make();
+        let shared = MADE.with(|made| made.borrow_mut().take());
+        (made, shared.expect("a wrapper makes its plugin while it is made"))
+    }
+
+    /// The parameters in the order of their announcement.
+    pub fn pointers(&self) -> &[ParamPtr] {
+        &self.pointers
+    }
+
+    /// The host said at which rate it will run.
+    pub fn set_rate(&self, rate_hz: u32) {
+        self.rate_hz.store(rate_hz, Ordering::Relaxed);
+    }
+
+    /// The rate that the host said, 0 before it did.
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz.load(Ordering::Relaxed)
+    }
+
+    /// The latency by the settings, in frames at the host's rate: what the next activation will have.
+    pub fn latency_frames(&self) -> u32 {
+        let told = self.rate_hz.load(Ordering::Relaxed);
+        self.instance.latency_frames(if told == 0 { RATE_UNTIL_TOLD_HZ } else { told })
+    }
+
+    /// The latency of the engine that runs now.
+    pub fn running_latency_frames(&self) -> Option<u32> {
+        lock(&self.engine).as_ref().map(AudioEngine::latency_frames)
+    }
+
+    /// Builds the engine. Main thread.
+    pub fn activate(&self, setup: AudioSetup) {
+        self.set_rate(setup.rate_hz);
+        let engine = self.instance.activate(setup);
+        *lock(&self.setup) = Some(setup);
+        let old = lock(&self.engine).replace(engine);
+        drop(old);
+    }
+
+    /// Ends the engine, after ending whatever it waits for. Main thread.
+    pub fn deactivate(&self) {
+        self.instance.deactivate();
+        *lock(&self.setup) = None;
+        let old = lock(&self.engine).take();
+        drop(old);
+    }
+
+    /// For hosts that take note of another latency without activating anew (everything built on JUCE): the
+    /// engine that runs is replaced. Main thread.
+    pub fn adopt_latency(&self) {
+        let Some(setup) = *lock(&self.setup) else { return };
+        if self.running_latency_frames() != Some(self.latency_frames()) {
+            self.instance.cancel_offline();
+            self.activate(setup);
+        }
+    }
+
+    /// Audio thread: the engine, unless it is being replaced or there is none.
+    pub fn with_engine<R>(&self, work: impl FnOnce(&mut AudioEngine) -> R) -> Option<R> {
+        let mut engine = match self.engine.try_lock() {
+            Ok(engine) => engine,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        engine.as_mut().map(work)
+    }
+
+    /// Names the host that is to be told the news.
+    pub fn set_host(&self, host: Option<Arc<dyn HostSide>>) {
+        *lock(&self.host) = host;
+    }
+
+    /// The host, for telling it something.
+    pub fn host(&self) -> Option<Arc<dyn HostSide>> {
+        lock(&self.host).clone()
+    }
+
+    /// Tells the host. On the main thread, see [`HostSide`].
+    pub fn tell(&self, news: News) {
+        if let Some(host) = self.host() {
+            host.tell(self, news);
+        }
+    }
+
+    /// The player changed a setting. The host must be told [`News::Settings`] after it.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.instance.settings();
+        change(&mut settings);
+        self.instance.configure(settings);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each holds one value that is replaced as a whole: a panic elsewhere leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latency_is_known_before_anything_runs_and_follows_the_settings() {
+        let shared = Shared::default();
+        assert_eq!(shared.latency_frames(), 12_000, "250 ms at the rate that is assumed");
+        shared.set_rate(44_100);
+        assert_eq!(shared.latency_frames(), 11_025);
+        shared.change_settings(|settings| settings.budget_millis = 100.0);
+        assert_eq!((shared.latency_frames(), shared.running_latency_frames()), (4_410, None));
+    }
+
+    #[test]
+    fn a_running_engine_keeps_its_latency_until_it_is_replaced() {
+        let shared = Shared::default();
+        shared.activate(AudioSetup::new(44_100, 512, false));
+        shared.change_settings(|settings| settings.budget_millis = 100.0);
+        assert_eq!(shared.running_latency_frames(), Some(11_025));
+        shared.adopt_latency();
+        assert_eq!(shared.running_latency_frames(), Some(4_410));
+        shared.deactivate();
+        shared.adopt_latency();
+        assert_eq!(shared.running_latency_frames(), None);
+    }
+
+    #[test]
+    fn the_object_around_a_wrapper_gets_the_part_of_its_own_plugin() {
+        let (inside, outside) = Shared::of_new(Shared::announce);
+        assert!(Arc::ptr_eq(&inside, &outside));
+    }
+}

@@ -2,31 +2,50 @@
 //! cargo-deny looks deeper (licence texts, duplicates, sources) but takes minutes to install and is therefore
 //! not asked of a fresh machine; this check needs nothing but cargo and is always made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// The allowed licences named in the text of `deny.toml`.
+/// What may come in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Allowed {
+    /// For every package.
+    everywhere: BTreeSet<String>,
+    /// For one package each, on top.
+    exceptions: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The allowed licences named in the text of `deny.toml`, exceptions included.
 ///
 /// # Errors
 /// When it is not TOML or has no `licenses.allow`.
-pub(super) fn allowed(deny_toml: &str) -> Result<BTreeSet<String>> {
+pub(super) fn allowed(deny_toml: &str) -> Result<Allowed> {
     let deny: toml::Table = toml::from_str(deny_toml).context("deny.toml is not TOML")?;
-    let list =
-        deny.get("licenses").and_then(|licences| licences.get("allow")).and_then(toml::Value::as_array);
-    let list = list.context("deny.toml has no list `licenses.allow`")?;
-    Ok(list.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect())
+    let licences = deny.get("licenses");
+    let names = |of: &toml::Value| -> Option<BTreeSet<String>> {
+        let list = of.get("allow")?.as_array()?;
+        Some(list.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect())
+    };
+    let everywhere = licences.and_then(names).context("deny.toml has no list `licenses.allow`")?;
+    let exceptions = licences.and_then(|l| l.get("exceptions")).and_then(toml::Value::as_array);
+    let exceptions = exceptions
+        .into_iter()
+        .flatten()
+        .filter_map(|exception| Some((exception.get("crate")?.as_str()?.to_owned(), names(exception)?)));
+    Ok(Allowed { everywhere, exceptions: exceptions.collect() })
 }
 
 /// The packages whose licence is not allowed, each a sentence.
-pub(super) fn check(metadata: &Value, allowed: &BTreeSet<String>) -> Vec<String> {
+pub(super) fn check(metadata: &Value, allowed: &Allowed) -> Vec<String> {
     let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
     let refused = packages.iter().filter_map(|package| {
         let name = package["name"].as_str().unwrap_or_default();
+        let mut for_it = allowed.everywhere.clone();
+        for_it.extend(allowed.exceptions.get(name).into_iter().flatten().cloned());
         match package["license"].as_str() {
             None => Some(format!("{name} states no licence")),
-            Some(terms) if !permits(terms, allowed) => {
+            Some(terms) if !permits(terms, &for_it) => {
                 Some(format!("{name} is under `{terms}`, which deny.toml does not allow"))
             }
             Some(_) => None,
@@ -106,12 +125,23 @@ mod tests {
     #[test]
     fn a_package_without_a_licence_is_refused() {
         let metadata = serde_json::json!({"packages": [{"name": "a", "license": null}, {"name": "b", "license": "MIT"}]});
-        assert_eq!(check(&metadata, &list()), ["a states no licence"]);
+        let allowed = Allowed { everywhere: list(), ..Allowed::default() };
+        assert_eq!(check(&metadata, &allowed), ["a states no licence"]);
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package() {
+        let deny = "[licenses]\nallow = [\"MIT\"]\n[[licenses.exceptions]]\ncrate = \"fonts\"\nallow = [\"OFL-1.1\"]";
+        let terms = "MIT AND OFL-1.1";
+        let metadata = serde_json::json!({"packages": [{"name": "fonts", "license": terms}, {"name": "b", "license": terms}]});
+        let broken = check(&metadata, &allowed(deny).unwrap());
+        assert_eq!(broken, ["b is under `MIT AND OFL-1.1`, which deny.toml does not allow"]);
     }
 
     #[test]
     fn the_list_is_read_from_deny_toml() {
-        assert_eq!(allowed("[licenses]\nallow = [\"MIT\"]").unwrap(), ["MIT".to_owned()].into());
+        let read = allowed("[licenses]\nallow = [\"MIT\"]").unwrap();
+        assert_eq!(read, Allowed { everywhere: ["MIT".to_owned()].into(), ..Allowed::default() });
         assert!(allowed("[licences]").is_err());
     }
 }

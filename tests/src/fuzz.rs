@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rehearsekit_audio::StemSet;
-use rehearsekit_playout::{MAX_TRAVELLING_CHANNELS, Playout, PlayoutConfig, SLOT_FRAMES, StemSlot};
+use rehearsekit_playout::{Layout, MAX_TRAVELLING_CHANNELS, Playout, PlayoutConfig, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::*;
 
 /// A target's name and function.
@@ -241,7 +241,8 @@ pub fn playout(data: &[u8]) {
                     }
                 }
                 let frames = frames.into();
-                playout.push_slot(&StemSlot { position, frames, samples });
+                let layout = Layout::in_order(stem_count, closing);
+                playout.push_slot(&StemSlot { position, frames, layout, samples });
             }
             2 => {
                 let frames = usize::from(script.byte()) + 1;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use rehearsekit_playout::{MAX_TRAVELLING_CHANNELS, SLOT_FRAMES, StemSlot};
+use rehearsekit_playout::{Layout, MAX_TRAVELLING_CHANNELS, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::Packet;
 
 use crate::rates::{Decimation, Interpolator};
@@ -40,15 +40,18 @@ impl Stretch {
 #[derive(Debug)]
 pub(crate) struct Downstream {
     decimation: Decimation,
+    layout: Layout,
     interpolator: Interpolator,
     queue: VecDeque<Stretch>,
     queued_frames: usize,
 }
 
 impl Downstream {
-    pub(crate) fn new(decimation: Decimation) -> Self {
+    /// `layout`: what the chunks of this connection carry.
+    pub(crate) fn new(decimation: Decimation, layout: Layout) -> Self {
         Self {
             decimation,
+            layout,
             interpolator: Interpolator::new(decimation),
             queue: VecDeque::new(),
             queued_frames: 0,
@@ -79,6 +82,7 @@ impl Downstream {
             let mut slot = StemSlot {
                 position: stretch.position + stretch.taken as u64,
                 frames: frames as u16,
+                layout: self.layout,
                 samples: [[0.0; SLOT_FRAMES]; MAX_TRAVELLING_CHANNELS],
             };
             for (samples, channel) in slot.samples.iter_mut().zip(&stretch.channels) {
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn slots_never_cross_a_multiple_of_their_length() {
         let (mut producer, mut consumer) = rtrb::RingBuffer::new(64);
-        let mut downstream = Downstream::new(Decimation::None);
+        let mut downstream = Downstream::new(Decimation::None, Layout::in_order(2, 1));
         downstream.chunk(packet(100, 200));
         downstream.chunk(packet(300, 3));
         downstream.chunk(packet(303, 0));
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn a_full_ring_holds_the_rest_back_in_order() {
         let (mut producer, mut consumer) = rtrb::RingBuffer::new(2);
-        let mut downstream = Downstream::new(Decimation::None);
+        let mut downstream = Downstream::new(Decimation::None, Layout::in_order(2, 1));
         downstream.chunk(packet(0, 320));
         downstream.chunk(packet(320, 64));
         let mut positions = Vec::new();
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn decimated_chunks_come_back_at_host_positions() {
         let (mut producer, mut consumer) = rtrb::RingBuffer::new(64);
-        let mut downstream = Downstream::new(Decimation::By2);
+        let mut downstream = Downstream::new(Decimation::By2, Layout::in_order(2, 1));
         downstream.chunk(packet(0, 100));
         downstream.chunk(packet(100, 100));
         downstream.pump(&mut producer);

@@ -26,7 +26,7 @@ pub mod trust;
 mod upstream;
 
 pub use error::LinkError;
-pub use link::{Link, LinkConfig, LinkEnd, LinkState, connect};
+pub use link::{Link, LinkConfig, LinkEnd, LinkRemote, LinkState, connect};
 pub use rates::Decimation;
 pub use rehearsekit_protocol::{OpenRequest, Opened, Refusal, RefusalCode};
 pub use stats::{LinkStats, Percentiles};

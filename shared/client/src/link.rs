@@ -64,6 +64,8 @@ pub(crate) struct Orders {
     pub(crate) stop: bool,
     pub(crate) finishes: u64,
     pub(crate) retries: u64,
+    /// How often the configuration was changed.
+    pub(crate) changes: u64,
 }
 
 /// The network's ends of the two rings.
@@ -72,15 +74,25 @@ pub(crate) struct Rings {
     pub(crate) stems: rtrb::Producer<StemSlot>,
     /// How many of [`Orders::finishes`] have been carried out.
     pub(crate) finishes_done: u64,
+    /// How many of [`Orders::changes`] are in force.
+    pub(crate) changes_done: u64,
 }
 
 /// A link to a server. Dropping it closes it, as [`Link::close`] does.
 #[derive(Debug)]
 pub struct Link {
+    remote: LinkRemote,
+    config: Arc<Mutex<LinkConfig>>,
+    ended: Arc<EndFlag>,
+}
+
+/// What others than the owner may see of a link and ask of it. Keeps nothing alive: the link ends with its
+/// [`Link`].
+#[derive(Debug, Clone)]
+pub struct LinkRemote {
     orders: watch::Sender<Orders>,
     state: watch::Receiver<LinkState>,
     counters: Arc<Counters>,
-    ended: Arc<EndFlag>,
 }
 
 /// Starts a link on `runtime` and returns at once; nothing has been sent by then.
@@ -101,9 +113,10 @@ pub fn connect(
     let guard = EndGuard { state: Arc::clone(&state), ended: Arc::clone(&ended) };
     // The standard library's hasher is seeded by the system: randomness enough to spread a band's clients.
     let seed = RandomState::new().hash_one(&config.server);
+    let config = Arc::new(Mutex::new(config));
     let supervisor = Supervisor {
-        config,
-        rings: Rings { mix, stems, finishes_done: 0 },
+        config: Arc::clone(&config),
+        rings: Rings { mix, stems, finishes_done: 0, changes_done: 0 },
         orders: orders_seen,
         state,
         counters: Arc::clone(&counters),
@@ -114,35 +127,47 @@ pub fn connect(
         let _guard = guard;
         supervisor.run().await;
     });
-    Link { orders, state: state_seen, counters, ended }
+    Link { remote: LinkRemote { orders, state: state_seen, counters }, config, ended }
 }
 
 impl Link {
     /// What the link is doing.
     pub fn state(&self) -> LinkState {
-        self.state.borrow().clone()
+        self.remote.state()
     }
 
     /// A receiver that sees every later state, [`LinkState::Closed`] last.
     pub fn watch(&self) -> watch::Receiver<LinkState> {
-        self.state.clone()
+        self.remote.state.clone()
     }
 
     /// What has been counted so far. Sorts samples: not for every frame of a display.
     pub fn stats(&self) -> LinkStats {
-        self.counters.snapshot()
+        self.remote.stats()
     }
 
     /// The end of the audio: once everything that is in the mix ring by now is taken, the epoch is closed on the
     /// wire, and the server sends the stems of its last frames without waiting for more. What is pushed later
     /// starts a new epoch.
     pub fn finish(&self) {
-        self.orders.send_modify(|orders| orders.finishes += 1);
+        self.remote.orders.send_modify(|orders| orders.finishes += 1);
     }
 
     /// Ends a wait between attempts: the player has changed something, or clicked.
     pub fn retry_now(&self) {
-        self.orders.send_modify(|orders| orders.retries += 1);
+        self.remote.retry_now();
+    }
+
+    /// Another server, model or trust: ends the session there is and looks for one with `config` at once.
+    /// Positions go on. Rate and decimation must stay what they were, since they give the rings their meaning.
+    pub fn reconfigure(&self, config: LinkConfig) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        self.remote.orders.send_modify(|orders| orders.changes += 1);
+    }
+
+    /// A handle for others than the owner.
+    pub fn remote(&self) -> LinkRemote {
+        self.remote.clone()
     }
 
     /// Says goodbye in the background, within half a second whatever the network does.
@@ -154,7 +179,24 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.orders.send_modify(|orders| orders.stop = true);
+        self.remote.orders.send_modify(|orders| orders.stop = true);
+    }
+}
+
+impl LinkRemote {
+    /// What the link is doing.
+    pub fn state(&self) -> LinkState {
+        self.state.borrow().clone()
+    }
+
+    /// What has been counted so far. Sorts samples: not for every frame of a display.
+    pub fn stats(&self) -> LinkStats {
+        self.counters.snapshot()
+    }
+
+    /// As [`Link::retry_now`].
+    pub fn retry_now(&self) {
+        self.orders.send_modify(|orders| orders.retries += 1);
     }
 }
 

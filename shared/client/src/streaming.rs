@@ -7,6 +7,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use quinn::{Connection, ReadError, ReadToEndError, RecvStream, SendStream};
+use rehearsekit_playout::Layout;
 use rehearsekit_protocol::{
     ClientEvent, ClientSession, CloseReason, MAX_PACKET_FRAMES, Opened, Packet, PacketError, PacketKind,
     encode_packet, packet_bytes,
@@ -42,6 +43,8 @@ const CHUNK_SLACK_FRAMES: u32 = 8_192;
 pub(crate) enum Ended {
     /// The caller wants to close.
     Stopped,
+    /// The caller wants another session.
+    Changed,
     Broken(LinkError),
 }
 
@@ -87,7 +90,7 @@ pub(crate) async fn run(
         start,
         cutter: Cutter::new(opened.packet_frames, config.decimation, *next_epoch),
         account: Account::new(&opened, config.open.rate_hz, live),
-        downstream: Downstream::new(config.decimation),
+        downstream: Downstream::new(config.decimation, Layout::by_name(&opened.stems)),
         outbox: VecDeque::new(),
         finishes_done: rings.finishes_done,
         opened,
@@ -122,6 +125,7 @@ impl Session<'_> {
             Done::Sender
         });
         let mut reading = 0;
+        let changes = rings.changes_done;
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = [0; 4_096];
@@ -138,8 +142,10 @@ impl Session<'_> {
             tokio::select! {
                 biased;
                 changed = orders.changed() => {
-                    if changed.is_err() || orders.borrow().stop {
-                        return self.goodbye(control, &control_out, connection).await;
+                    let now = *orders.borrow();
+                    if changed.is_err() || now.stop || now.changes != changes {
+                        self.goodbye(control, &control_out, connection).await;
+                        return if changed.is_err() || now.stop { Ended::Stopped } else { Ended::Changed };
                     }
                 }
                 read = control_recv.read(&mut buffer) => {
@@ -197,12 +203,11 @@ impl Session<'_> {
         control: &mut ClientSession,
         control_out: &mpsc::UnboundedSender<Vec<u8>>,
         connection: &Connection,
-    ) -> Ended {
+    ) {
         control.close(CloseReason::ClientDone);
         let _ = control_out.send(control.take_outgoing());
         // A moment for the writer; the connection's own close tells the same, so this may be too short.
         let _ = tokio::time::timeout(Duration::from_millis(20), connection.closed()).await;
-        Ended::Stopped
     }
 
     /// One look at both rings.

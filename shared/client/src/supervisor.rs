@@ -1,9 +1,12 @@
 //! The link's life: attempt, session, wait, attempt again, until it is closed.
 //!
-//! Whatever happens, the mix ring keeps being drained; only a reliable link that waits for its first session
+//! Whatever happens, the mix ring keeps being drained; only a reliable link that still looks for a session
 //! leaves the mix where it is, since nothing of it may be lost. This module must not look into packets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use quinn::{Endpoint, VarInt};
 use tokio::{
@@ -36,7 +39,8 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
 
 pub(crate) struct Supervisor {
-    pub(crate) config: LinkConfig,
+    /// As last ordered; each attempt takes a copy.
+    pub(crate) config: Arc<Mutex<LinkConfig>>,
     pub(crate) rings: Rings,
     pub(crate) orders: watch::Receiver<Orders>,
     pub(crate) state: Arc<watch::Sender<LinkState>>,
@@ -51,18 +55,22 @@ impl Supervisor {
         let mut last_error = None;
         while !self.stopped() {
             attempt += 1;
+            // Before the state tells anybody anything: what is ordered in answer to it must not be overlooked.
+            let orders = *self.orders.borrow();
+            self.rings.changes_done = orders.changes;
+            let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.state.send_replace(LinkState::Connecting { attempt, last_error: last_error.clone() });
             let mut endpoints = Vec::new();
             let start = Instant::now();
-            let hold = !is_live(self.config.open.mode);
-            let config = self.config.clone();
+            let hold = !is_live(config.open.mode);
             let dialling = dial::dial(&config, start, &mut endpoints);
+            let dialling = unless_changed(dialling, self.orders.clone(), orders.changes);
             let Some(dialled) = self.while_idle(dialling, hold).await else {
                 close(endpoints).await;
                 return;
             };
             let next = match dialled {
-                Ok(dialled) => {
+                Some(Ok(dialled)) => {
                     info!(
                         session = dialled.opened.session,
                         plan = dialled.opened.description,
@@ -83,26 +91,39 @@ impl Supervisor {
                             close(endpoints).await;
                             return;
                         }
+                        Ended::Changed => self.at_once(&mut last_error),
                         Ended::Broken(error) if hold => self.failed(LinkError::Interrupted(Box::new(error))),
                         Ended::Broken(error) => self.failed_or_again(error, &mut last_error),
                     }
                 }
-                Err(Failed::Error(error)) => self.failed_or_again(error, &mut last_error),
-                Err(Failed::Refused(refusal)) => {
+                Some(Err(Failed::Error(error))) => self.failed_or_again(error, &mut last_error),
+                Some(Err(Failed::Refused(refusal))) => {
                     warn!(code = ?refusal.code, "refused: {refusal}");
                     let worth = refusal.code.is_worth_retrying();
                     self.state.send_replace(LinkState::Refused(refusal));
                     let wait = if worth { REFUSED_FOR_NOW } else { REFUSED_FOR_GOOD };
                     Some(self.backoff.jittered(wait))
                 }
+                None => {
+                    attempt = 0;
+                    self.at_once(&mut last_error)
+                }
             };
+            // What has failed for good needs its mix no longer.
+            let hold = hold && next.is_some();
             // Closing takes up to a moment; the ring goes on being drained meanwhile.
-            if self.while_idle(close(endpoints), false).await.is_none() {
+            if self.while_idle(close(endpoints), hold).await.is_none() {
                 return;
             }
-            let retries = self.orders.borrow().retries;
-            self.wait(next, retries).await;
+            self.wait(next, orders, hold).await;
         }
+    }
+
+    /// Something else is wanted: what went wrong before says nothing about it.
+    fn at_once(&mut self, last_error: &mut Option<LinkError>) -> Option<Duration> {
+        *last_error = None;
+        self.backoff.reset();
+        Some(Duration::ZERO)
     }
 
     fn failed_or_again(&mut self, error: LinkError, last_error: &mut Option<LinkError>) -> Option<Duration> {
@@ -127,12 +148,13 @@ impl Supervisor {
         self.orders.has_changed().is_err() || self.orders.borrow().stop
     }
 
-    /// Waits (`None`: for good) unless told to try again or to stop.
-    async fn wait(&mut self, wait: Option<Duration>, retries: u64) {
+    /// Waits (`None`: for good) unless told something else than `seen`: to try again, to change, to stop.
+    async fn wait(&mut self, wait: Option<Duration>, seen: Orders, hold: bool) {
         let mut orders = self.orders.clone();
         let told = async move {
+            let news = |now: &Orders| (now.retries, now.changes) != (seen.retries, seen.changes);
             // An error means that the link is gone, which ends the wait as well.
-            let _ = orders.wait_for(|orders| orders.retries != retries).await;
+            let _ = orders.wait_for(news).await;
         };
         let patience = async {
             match wait {
@@ -143,7 +165,7 @@ impl Supervisor {
         let either = async {
             tokio::select! { () = told => {}, () = patience => {} }
         };
-        self.while_idle(either, false).await;
+        self.while_idle(either, hold).await;
     }
 
     /// Does `work` and drains the mix ring beside it, unless it is to be `hold`. `None` when the link is to stop.
@@ -176,6 +198,18 @@ impl Supervisor {
         add(&self.counters.unsent_frames, frames);
         // Nobody is there to flush anything for: orders to finish are done with.
         self.rings.finishes_done = self.orders.borrow().finishes;
+    }
+}
+
+/// What `work` gives; `None` as soon as the configuration is another one than after `seen` changes.
+async fn unless_changed<T>(
+    work: impl Future<Output = T>,
+    mut orders: watch::Receiver<Orders>,
+    seen: u64,
+) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        Ok(_) = orders.wait_for(|orders| orders.changes != seen) => None,
     }
 }
 

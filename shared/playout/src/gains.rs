@@ -3,6 +3,8 @@
 
 use rehearsekit_audio::StemSet;
 
+use crate::Layout;
+
 /// How much a gain may move in one frame: a mute at 0 dB takes 256 frames, about 5 ms.
 const STEP: f32 = 1.0 / 256.0;
 
@@ -26,17 +28,28 @@ impl Default for StemGains {
 /// The gains as they are while moving to where they should be.
 #[derive(Debug, Clone)]
 pub(crate) struct Smoothed {
+    wanted: [StemGains; StemSet::MAX],
+    /// Lanes that a stem lies on; the others are silent, and a solo there counts for nothing.
+    used: [bool; StemSet::MAX],
     current: [f32; StemSet::MAX],
     target: [f32; StemSet::MAX],
-    count: usize,
     settled: bool,
     started: bool,
 }
 
 impl Smoothed {
-    pub(crate) fn new(count: usize) -> Self {
+    pub(crate) fn new(layout: &Layout) -> Self {
         let unity = [1.0; StemSet::MAX];
-        Self { current: unity, target: unity, count, settled: true, started: false }
+        let mut new = Self {
+            wanted: [StemGains::default(); StemSet::MAX],
+            used: [false; StemSet::MAX],
+            current: unity,
+            target: unity,
+            settled: true,
+            started: false,
+        };
+        new.lay_out(layout);
+        new
     }
 
     /// The next targets come into force at once, without a ramp.
@@ -44,32 +57,49 @@ impl Smoothed {
         self.started = false;
     }
 
-    /// Where to go. Stems that `gains` does not name stay at 0 dB.
+    /// Other stems: lanes that fall silent and lanes that come in do so in a ramp.
+    pub(crate) fn lay_out(&mut self, layout: &Layout) {
+        self.used = std::array::from_fn(|lane| layout.has(lane));
+        self.retarget();
+    }
+
+    /// Where to go. Lanes that `gains` does not name stay at 0 dB.
     pub(crate) fn aim(&mut self, gains: &[StemGains]) {
-        let gains = &gains[..gains.len().min(self.count)];
-        let any_solo = gains.iter().any(|g| g.soloed);
-        for (i, target) in self.target[..self.count].iter_mut().enumerate() {
-            let gain = gains.get(i).copied().unwrap_or_default();
-            let silent = gain.muted || (any_solo && !gain.soloed) || !gain.linear.is_finite();
-            *target = if silent { 0.0 } else { gain.linear.max(0.0) };
+        for (lane, wanted) in self.wanted.iter_mut().enumerate() {
+            *wanted = gains.get(lane).copied().unwrap_or_default();
         }
+        self.retarget();
         if !self.started {
             self.current = self.target;
             self.started = true;
+            self.settled = true;
+        }
+    }
+
+    fn retarget(&mut self) {
+        let any_solo = self.wanted.iter().zip(self.used).any(|(gain, used)| used && gain.soloed);
+        for ((target, gain), used) in self.target.iter_mut().zip(&self.wanted).zip(self.used) {
+            let silent = !used || gain.muted || (any_solo && !gain.soloed) || !gain.linear.is_finite();
+            *target = if silent { 0.0 } else { gain.linear.max(0.0) };
         }
         self.settled = self.current == self.target;
     }
 
-    /// One frame further; gives the gain of every stem.
-    pub(crate) fn step(&mut self) -> &[f32] {
+    /// One frame further; gives the gain of every lane.
+    pub(crate) fn step(&mut self) -> &[f32; StemSet::MAX] {
         if !self.settled {
             for (current, target) in self.current.iter_mut().zip(self.target) {
-                *current += (target - *current).clamp(-STEP, STEP);
+                *current = slide(*current, target);
             }
             self.settled = self.current == self.target;
         }
-        &self.current[..self.count]
+        &self.current
     }
+}
+
+/// One frame of a ramp from `current` to `target`.
+pub(crate) fn slide(current: f32, target: f32) -> f32 {
+    current + (target - current).clamp(-STEP, STEP)
 }
 
 #[cfg(test)]
@@ -77,9 +107,9 @@ mod tests {
     use super::*;
 
     fn aimed(gains: &[StemGains]) -> Vec<f32> {
-        let mut smoothed = Smoothed::new(gains.len());
+        let mut smoothed = Smoothed::new(&Layout::in_order(gains.len(), 0));
         smoothed.aim(gains);
-        smoothed.step().to_vec()
+        smoothed.step()[..gains.len()].to_vec()
     }
 
     #[test]
@@ -97,9 +127,9 @@ mod tests {
 
     #[test]
     fn a_change_is_a_ramp_that_ends_exactly() {
-        let mut smoothed = Smoothed::new(2);
+        let mut smoothed = Smoothed::new(&Layout::in_order(2, 1));
         smoothed.aim(&[StemGains::default(); 2]);
-        assert_eq!(smoothed.step(), [1.0, 1.0]);
+        assert_eq!(smoothed.step()[..2], [1.0, 1.0]);
         smoothed.aim(&[StemGains { linear: 0.3, ..StemGains::default() }, StemGains::default()]);
         let mut before = 1.0;
         for _ in 0..200 {
@@ -107,6 +137,21 @@ mod tests {
             assert!((before - now).abs() <= STEP * 1.0001);
             before = now;
         }
-        assert_eq!(smoothed.step(), [0.3, 1.0]);
+        assert_eq!(smoothed.step()[..2], [0.3, 1.0]);
+    }
+
+    #[test]
+    fn lanes_without_a_stem_are_silent_and_their_solo_counts_for_nothing() {
+        let on = StemGains::default();
+        let mut smoothed = Smoothed::new(&Layout::in_order(2, 1));
+        smoothed.aim(&[on, on, StemGains { soloed: true, linear: 4.0, ..on }]);
+        assert_eq!(smoothed.step(), &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        smoothed.lay_out(&Layout::in_order(3, 1));
+        let first = *smoothed.step();
+        assert!((0.0..=1.0).contains(&first[0]) && first[2] > 0.0 && first[2] <= STEP);
+        for _ in 0..2_000 {
+            smoothed.step();
+        }
+        assert_eq!(smoothed.step(), &[0.0, 0.0, 4.0, 0.0, 0.0, 0.0]);
     }
 }

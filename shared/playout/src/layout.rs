@@ -63,6 +63,11 @@ impl Layout {
         self.lanes[..usize::from(self.travelling)].iter().map(|&lane| usize::from(lane))
     }
 
+    /// How many channels a slot of this layout carries.
+    pub fn channels(&self) -> usize {
+        2 * usize::from(self.travelling)
+    }
+
     /// The lane of the stem that closes the sum.
     pub fn closing(&self) -> usize {
         self.closing.into()

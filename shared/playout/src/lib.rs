@@ -11,17 +11,24 @@
 //!
 //! *Bridging*: over a hole the stem that closes the sum carries the mix and the others are silent, the
 //! main output carries the mix at the largest effective gain.
+//!
+//! *Lanes*: a playout for one model ([`Playout::new`]) has a lane for each of its stems. One that takes any model
+//! ([`Playout::for_any_model`]) has six named ones ([`layout`]), reads from every slot which lanes it fills, and
+//! goes from one model to another as over a hole.
 
 pub mod counters;
 pub mod gains;
 pub mod layout;
+pub mod levels;
 mod playout;
+mod render;
 pub mod slots;
 mod store;
 
 pub use counters::{PlayoutCounters, PlayoutCounts};
 pub use gains::StemGains;
 pub use layout::Layout;
+pub use levels::Peaks;
 pub use playout::{Placed, Playout, PlayoutConfig};
 pub use slots::{MixSlot, StemSlot};
 

@@ -1,18 +1,14 @@
-//! The playout itself: aligned mix, decisions one slot ahead, cross-fades, the closed sum and the main mix.
-//!
-//! With `w` the part the stems have (1 normally, 0 over a hole, a straight line over one slot between):
-//! a travelling stem is `w·s`, the closing stem is `mix − Σ w·s`, and
-//! `main = w·Σ g·s + (1 − w)·g_max·mix`, which is computed as
-//! `(g_max + w·(g_closing − g_max))·mix + w·Σ (g − g_closing)·s` over the travelling stems: with all
-//! gains equal the stems cancel by arithmetic, not by luck, and 0 dB on all faders is the mix bit by bit.
+//! The playout itself: positions, arrivals, decisions one slot ahead. What a decision sounds like is `render`.
 
 use std::sync::Arc;
 
 use rehearsekit_audio::StemSet;
 
 use crate::{
-    PlayoutCounters, SLOT_FRAMES, StemGains, StemSlot,
+    Layout, Peaks, PlayoutCounters, SLOT_FRAMES, StemGains, StemSlot,
     gains::Smoothed,
+    layout::LANES,
+    render::Stretch,
     store::{Arrival, SlotIndex, Store},
 };
 
@@ -43,25 +39,48 @@ pub enum Placed {
 /// Stems and mix at a constant latency. One owner, the audio thread.
 #[derive(Debug)]
 pub struct Playout {
-    config: PlayoutConfig,
-    store: Store,
+    pub(crate) config: PlayoutConfig,
+    pub(crate) store: Store,
+    /// Whether slots say themselves what they are.
+    any_model: bool,
+    /// What the stems are that are played, or were last.
+    pub(crate) layout: Layout,
+    /// Whether any stem has been played since the last reset.
+    started: bool,
     /// The mix of the last `latency_frames`, `[channel][position mod length]`.
-    mix: [Vec<f32>; 2],
-    gains: Smoothed,
+    pub(crate) mix: [Vec<f32>; 2],
+    pub(crate) gains: Smoothed,
+    /// Where the bypass is going, and how far it is: 0 is off, 1 the mix alone.
+    pub(crate) bypass: [f32; 2],
     /// Position of the next frame that goes in.
-    position: u64,
+    pub(crate) position: u64,
     /// First position since the last reset; silence comes out before it.
-    origin: u64,
+    pub(crate) origin: u64,
     /// The last slot that was decided about, and whether it and the two before it are there.
     decided: SlotIndex,
-    there: [bool; 3],
-    counters: Arc<PlayoutCounters>,
+    pub(crate) there: [bool; 3],
+    pub(crate) peaks: Peaks,
+    pub(crate) counters: Arc<PlayoutCounters>,
 }
 
 impl Playout {
     /// A playout at position 0. Allocates everything it will ever need. A `stem_count` or `closing` outside
     /// its range is taken to the nearest that is allowed.
     pub fn new(config: PlayoutConfig) -> Self {
+        Self::with(config, Layout::in_order(config.stem_count, config.closing), false)
+    }
+
+    /// A playout whose lanes are named ([`LANE_NAMES`](crate::layout::LANE_NAMES)) and which every slot tells
+    /// what it carries. `layout` is what is assumed before the first. Going from one layout to another is
+    /// audible as a hole of one slot; all layouts must have the same closing lane, as [`Layout::by_name`]
+    /// gives them.
+    pub fn for_any_model(latency_frames: u32, max_block_frames: u32, layout: Layout) -> Self {
+        let closing = layout.closing();
+        let config = PlayoutConfig { latency_frames, stem_count: LANES, closing, max_block_frames };
+        Self::with(config, layout, true)
+    }
+
+    fn with(config: PlayoutConfig, layout: Layout, any_model: bool) -> Self {
         let stem_count = config.stem_count.clamp(2, StemSet::MAX);
         let config = PlayoutConfig { stem_count, closing: config.closing.min(stem_count - 1), ..config };
         let held_frames = u64::from(config.latency_frames) + u64::from(config.max_block_frames);
@@ -70,13 +89,18 @@ impl Playout {
         let mix_frames = (config.latency_frames as usize + 1).next_power_of_two();
         let mut playout = Self {
             config,
-            store: Store::new(slots, 2 * (stem_count - 1)),
+            store: Store::new(slots, 2 * (stem_count - 1), layout),
+            any_model,
+            layout,
+            started: false,
             mix: [vec![0.0; mix_frames], vec![0.0; mix_frames]],
-            gains: Smoothed::new(stem_count),
+            gains: Smoothed::new(&layout),
+            bypass: [0.0; 2],
             position: 0,
             origin: 0,
             decided: 0,
             there: [true; 3],
+            peaks: Peaks::default(),
             counters: Arc::default(),
         };
         playout.begin(0);
@@ -90,6 +114,8 @@ impl Playout {
         self.there = [true; 3];
         self.decided = self.playing() - 1;
         self.gains.restart();
+        self.bypass[1] = self.bypass[0];
+        self.started = false;
     }
 
     /// Discards all audio. What was pushed before will never be heard: the next position lies beyond
@@ -113,6 +139,30 @@ impl Playout {
     /// The counters, to be shown elsewhere. Call it before playing: it counts references.
     pub fn counters(&self) -> Arc<PlayoutCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Bypassed, the main output is the aligned mix and nothing else, and so is the closing stem; the others are
+    /// silent. Cross-faded over 256 frames; at once right after [`Self::new`] and [`Self::reset`].
+    pub fn set_bypassed(&mut self, bypassed: bool) {
+        self.bypass[0] = f32::from(u8::from(bypassed));
+        if self.position == self.origin {
+            self.bypass[1] = self.bypass[0];
+        }
+    }
+
+    /// The layout that is played, or was last.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether the mix stands in for the stems in what came out last.
+    pub fn is_bridging(&self) -> bool {
+        !(self.there[0] && self.there[1])
+    }
+
+    /// The peaks since this was last called.
+    pub fn take_peaks(&mut self) -> Peaks {
+        std::mem::take(&mut self.peaks)
     }
 
     /// The slot of the next frame that comes out.
@@ -140,7 +190,8 @@ impl Playout {
             return Placed::Late;
         }
         if arrival.slot > self.decided {
-            self.store.put(&arrival, stems);
+            let layout = if self.any_model { stems.layout } else { self.layout };
+            self.store.put(&arrival, stems, layout);
             return Placed::Stored;
         }
         // Samples are not touched: what is decided stays. The marks tell late from lost, and both from
@@ -156,7 +207,13 @@ impl Playout {
 
     /// Lays everything that waits in `ring` into its slots.
     pub fn take_from(&mut self, ring: &mut rtrb::Consumer<StemSlot>) {
-        let waiting = ring.slots();
+        self.take_some_from(ring, usize::MAX);
+    }
+
+    /// Lays what waits in `ring` into its slots, the first `most` of it: after a stall of the network, a block
+    /// need not pay for everything at once.
+    pub fn take_some_from(&mut self, ring: &mut rtrb::Consumer<StemSlot>, most: usize) {
+        let waiting = ring.slots().min(most);
         if let Ok(chunk) = ring.read_chunk(waiting) {
             let (first, second) = chunk.as_slices();
             for stems in first.iter().chain(second) {
@@ -177,7 +234,8 @@ impl Playout {
     /// Takes a block of the mix in and gives the audio of `latency_frames` earlier out: the stems before
     /// their faders (`stems_out[stem][channel]`, all of them or an empty slice) and the main mix behind
     /// them. All slices have one length, any length; of different ones the shortest counts. A sample of
-    /// the mix that is not finite counts as 0.
+    /// the mix that is not finite counts as 0, and so does one too small to be a normal number. Lanes that
+    /// no stem lies on are silent.
     pub fn process(
         &mut self,
         mix_in: [&[f32]; 2],
@@ -207,7 +265,7 @@ impl Playout {
         while self.decided <= playing {
             self.decided += 1;
             let slot = self.decided;
-            let there = slot < self.origin_slot() || self.store.is_complete(slot);
+            let there = slot < self.origin_slot() || (self.store.is_complete(slot) && self.admits(slot));
             if !there {
                 let count = PlayoutCounters::add;
                 count(&self.counters.underruns, 1);
@@ -218,77 +276,18 @@ impl Playout {
         }
     }
 
-    fn render(
-        &mut self,
-        at: Stretch,
-        mix_in: [&[f32]; 2],
-        stems_out: &mut [[&mut [f32]; 2]],
-        main_out: &mut [&mut [f32]; 2],
-    ) {
-        let mask = self.mix[0].len() - 1;
-        let slot = at.out.div_euclid(SLOT_FRAMES as i64);
-        let [before, here, behind] = self.there;
-        let begin = f32::from(u8::from(before && here));
-        let end = f32::from(u8::from(here && behind));
-        let samples = self.store.samples(slot);
-        let closing = self.config.closing;
-        let mut bridged = 0;
-        let mut played = 0;
-        for i in 0..at.count {
-            let put = (self.position as usize).wrapping_add(i) & mask;
-            for (ring, input) in self.mix.iter_mut().zip(mix_in) {
-                let sample = input[at.start + i];
-                ring[put] = if sample.is_finite() { sample } else { 0.0 };
+    /// Whether a complete slot can be played behind the one before it. Another model's stems cannot follow at
+    /// once: the slot between is a hole, so that both can fade.
+    fn admits(&mut self, slot: SlotIndex) -> bool {
+        let layout = self.store.layout(slot);
+        if layout != self.layout {
+            if self.started && self.there[2] {
+                return false;
             }
-            let gains = self.gains.step();
-            let to = at.start + i;
-            if at.out + (i as i64) < self.origin as i64 {
-                stems_out.iter_mut().flatten().for_each(|out| out[to] = 0.0);
-                main_out.iter_mut().for_each(|out| out[to] = 0.0);
-                continue;
-            }
-            let w = begin + (end - begin) * (at.offset + i) as f32 / SLOT_FRAMES as f32;
-            let largest = gains.iter().fold(0.0, |a: f32, &b| a.max(b));
-            let dry = f64::from(largest + w * (gains[closing] - largest));
-            let take = put.wrapping_sub(self.config.latency_frames as usize) & mask;
-            for (channel, ring) in self.mix.iter().enumerate() {
-                let mix = f64::from(ring[take]);
-                let (mut main, mut sum) = (dry * mix, 0.0);
-                let mut row = channel;
-                for (stem, gain) in gains.iter().enumerate() {
-                    if stem == closing {
-                        continue;
-                    }
-                    // Over a hole the cell holds something older.
-                    let s = if w > 0.0 { w * samples[row * SLOT_FRAMES + at.offset + i] } else { 0.0 };
-                    main += f64::from(gain - gains[closing]) * f64::from(s);
-                    sum += f64::from(s);
-                    row += 2;
-                    if let Some(out) = stems_out.get_mut(stem) {
-                        out[channel][to] = s;
-                    }
-                }
-                if let Some(out) = stems_out.get_mut(closing) {
-                    out[channel][to] = (mix - sum) as f32;
-                }
-                main_out[channel][to] = main as f32;
-            }
-            played += 1;
-            bridged += u64::from(w < 1.0);
+            self.layout = layout;
+            self.gains.lay_out(&layout);
         }
-        PlayoutCounters::add(&self.counters.frames, played);
-        PlayoutCounters::add(&self.counters.bridged_frames, bridged);
+        self.started = true;
+        true
     }
-}
-
-/// A part of a block that lies within one slot of what comes out.
-#[derive(Clone, Copy)]
-struct Stretch {
-    /// First frame of it in the block.
-    start: usize,
-    /// First frame of it in the slot.
-    offset: usize,
-    count: usize,
-    /// Position of what comes out; negative before the first.
-    out: i64,
 }

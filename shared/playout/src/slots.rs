@@ -1,7 +1,7 @@
 //! The values that travel through the rings between the audio thread and the network, and the cutting of
 //! longer audio into them. Copies by value, never points to anything.
 
-use crate::{MAX_TRAVELLING_CHANNELS, SLOT_FRAMES};
+use crate::{Layout, MAX_TRAVELLING_CHANNELS, SLOT_FRAMES};
 
 /// Up to [`SLOT_FRAMES`] frames of the mix on their way from the audio thread to the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,15 +52,20 @@ pub struct StemSlot {
     pub position: u64,
     /// How many frames of `samples` count.
     pub frames: u16,
+    /// What the channels are; of interest to a playout that takes any model.
+    pub layout: Layout,
     /// `[channel][frame]`: left and right of each travelling stem, in the model's order; the rest is unused.
     pub samples: [[f32; SLOT_FRAMES]; MAX_TRAVELLING_CHANNELS],
 }
 
 impl StemSlot {
     /// Cuts a chunk, `channels[channel][frame]` of equal lengths with the first frame at `first_frame`,
-    /// into slots that keep to the grid. Channels beyond [`MAX_TRAVELLING_CHANNELS`] are left out.
+    /// into slots that keep to the grid, laid out in the model's order with the last stem closing the sum.
+    /// Channels beyond [`MAX_TRAVELLING_CHANNELS`] are left out.
     pub fn cut<C: AsRef<[f32]>>(first_frame: u64, channels: &[C]) -> impl Iterator<Item = Self> + '_ {
         let frames = channels.iter().map(|c| c.as_ref().len()).min().unwrap_or(0);
+        let stem_count = channels.len() / 2 + 1;
+        let layout = Layout::in_order(stem_count, stem_count - 1);
         let mut start = 0;
         std::iter::from_fn(move || {
             let position = first_frame.checked_add(start as u64)?;
@@ -74,7 +79,7 @@ impl StemSlot {
                 to[..count].copy_from_slice(&from.as_ref()[start..start + count]);
             }
             start += count;
-            Some(Self { position, frames: count as u16, samples })
+            Some(Self { position, frames: count as u16, layout, samples })
         })
     }
 }

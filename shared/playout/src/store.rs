@@ -1,6 +1,6 @@
 //! The jitter buffer: stems by position, in cells reused round and round. Decides nothing about time.
 
-use crate::{SLOT_FRAMES, StemSlot};
+use crate::{Layout, SLOT_FRAMES, StemSlot};
 
 /// A slot's number on the grid: position / [`SLOT_FRAMES`]; negative before the first position.
 pub(crate) type SlotIndex = i64;
@@ -12,6 +12,8 @@ struct Cell {
     slot: SlotIndex,
     /// One bit for every frame that is there.
     present: u64,
+    /// What its channels are.
+    layout: Layout,
 }
 
 /// Room for a fixed number of slots in a row.
@@ -25,9 +27,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// Room for `slots` slots in a row, rounded up to a power of two.
-    pub(crate) fn new(slots: usize, channels: usize) -> Self {
+    pub(crate) fn new(slots: usize, channels: usize, layout: Layout) -> Self {
         let count = slots.next_power_of_two();
-        let cells = vec![Cell { slot: SlotIndex::MIN, present: 0 }; count];
+        let cells = vec![Cell { slot: SlotIndex::MIN, present: 0, layout }; count];
         Self { cells, samples: vec![0.0; count * channels * SLOT_FRAMES], channels }
     }
 
@@ -46,6 +48,11 @@ impl Store {
         self.present(slot) == COMPLETE
     }
 
+    /// What the channels of `slot` are; of a slot that is there.
+    pub(crate) fn layout(&self, slot: SlotIndex) -> Layout {
+        self.cells[self.at(slot)].layout
+    }
+
     /// How many frames of `slot` are not there.
     pub(crate) fn missing(&self, slot: SlotIndex) -> u64 {
         self.present(slot).count_zeros().into()
@@ -56,7 +63,7 @@ impl Store {
         let at = self.at(arrival.slot);
         let cell = &mut self.cells[at];
         if cell.slot != arrival.slot {
-            *cell = Cell { slot: arrival.slot, present: 0 };
+            *cell = Cell { slot: arrival.slot, present: 0, ..*cell };
         }
         let fresh = arrival.bits & !cell.present;
         cell.present |= arrival.bits;
@@ -70,16 +77,19 @@ impl Store {
         (!overtaken).then(|| self.mark(arrival).count_ones().into())
     }
 
-    /// Lays the arrival's samples into its slot.
-    pub(crate) fn put(&mut self, arrival: &Arrival, stems: &StemSlot) {
+    /// Lays the arrival's samples into its slot. What is there of another layout gives way.
+    pub(crate) fn put(&mut self, arrival: &Arrival, stems: &StemSlot, layout: Layout) {
         let at = self.at(arrival.slot);
+        if self.cells[at].layout != layout {
+            self.cells[at] = Cell { slot: arrival.slot, present: 0, layout };
+        }
         let fresh = self.mark(arrival);
         let cell = &mut self.samples[at * self.channels * SLOT_FRAMES..][..self.channels * SLOT_FRAMES];
-        for (to, from) in cell.chunks_exact_mut(SLOT_FRAMES).zip(&stems.samples) {
-            for (i, &sample) in from[..arrival.frames].iter().enumerate() {
-                let frame = arrival.offset + i;
-                if fresh >> frame & 1 == 1 {
-                    to[frame] = sample;
+        for (to, from) in cell.chunks_exact_mut(SLOT_FRAMES).zip(&stems.samples).take(layout.channels()) {
+            let to = &mut to[arrival.offset..arrival.offset + arrival.frames];
+            for (i, (to, &sample)) in to.iter_mut().zip(from).enumerate() {
+                if fresh >> (arrival.offset + i) & 1 == 1 {
+                    *to = audible(sample);
                 }
             }
         }
@@ -113,4 +123,10 @@ impl Arrival {
         let bits = COMPLETE >> (SLOT_FRAMES - frames) << offset;
         Some(Self { slot, offset, frames, bits })
     }
+}
+
+/// A sample as it may be calculated with: what is not finite, or too small to be a normal number (and slow for
+/// that), is 0.
+pub(crate) fn audible(sample: f32) -> f32 {
+    if sample.is_normal() { sample } else { 0.0 }
 }

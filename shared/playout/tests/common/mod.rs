@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use rehearsekit_playout::{
-    MAX_TRAVELLING_CHANNELS, Playout, PlayoutConfig, SLOT_FRAMES, StemGains, StemSlot,
+    Layout, MAX_TRAVELLING_CHANNELS, Playout, PlayoutConfig, SLOT_FRAMES, StemGains, StemSlot,
 };
 
 /// A number that looks random and depends on nothing but its arguments (splitmix64), in −1..1.
@@ -27,7 +27,7 @@ pub(crate) fn slot(position: u64, frames: usize) -> StemSlot {
             *sample = stem(channel, position + i as u64);
         }
     }
-    StemSlot { position, frames: frames as u16, samples }
+    StemSlot { position, frames: frames as u16, layout: Layout::in_order(6, 5), samples }
 }
 
 /// All slots of `frames` frames of audio from position 0.

@@ -3,14 +3,27 @@
 //! In a live session nothing here allocates, locks, waits, logs or makes a system call. It knows no clock: how fast
 //! the host calls is judged elsewhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use rehearsekit_playout::{Playout, PlayoutConfig, StemGains};
+use rehearsekit_audio::gain::db_to_linear;
+use rehearsekit_playout::{Playout, SLOT_FRAMES, StemGains, StemSlot};
 
 use crate::{
-    mixer::{Mixer, STRIPS, Touched},
-    shared::Shared,
+    automation::Automation,
+    feed::Feed,
+    meters::Levels,
+    mixer::{Mixer, SILENT_DB, STRIPS, Touched},
+    offline::Offline,
+    shared::Run,
+    song::Song,
 };
+
+/// Longer blocks are played in pieces of this; a host may announce less.
+pub(crate) const MOST_BLOCK_FRAMES: u32 = 8_192;
+/// Slots taken from the ring for each one played, and some more: what came in one piece is laid out over a few
+/// blocks instead of in one.
+const TAKEN_PER_SLOT: usize = 4;
+const TAKEN_AT_LEAST: usize = 24;
 
 /// One call of the host.
 #[derive(Debug)]
@@ -56,66 +69,192 @@ pub enum Status {
 #[derive(Debug)]
 pub struct AudioEngine {
     playout: Playout,
-    scratch: [Vec<f32>; 2],
-    latency_frames: u32,
-    _shared: Arc<Shared>,
+    feed: Feed,
+    stems: Option<rtrb::Consumer<StemSlot>>,
+    automation: Automation,
+    song: Song,
+    gains: [StemGains; STRIPS],
+    /// The piece of the mix that is played, since its output takes its place.
+    piece: [Vec<f32>; 2],
+    played_frames: u64,
+    /// `Some` in an offline render.
+    offline: Option<Offline>,
+    run: Arc<Run>,
+}
+
+/// What an engine is made of.
+pub(crate) struct Parts {
+    pub(crate) playout: Playout,
+    pub(crate) feed: Feed,
+    pub(crate) stems: Option<rtrb::Consumer<StemSlot>>,
+    pub(crate) offline: Option<Offline>,
+    pub(crate) run: Arc<Run>,
 }
 
 impl AudioEngine {
-    pub(crate) fn new(latency_frames: u32, max_block_frames: u32, shared: Arc<Shared>) -> Self {
-        let frames = max_block_frames.max(1) as usize;
-        let config =
-            PlayoutConfig { latency_frames, stem_count: STRIPS, closing: STRIPS - 1, max_block_frames };
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { playout, feed, stems, offline, run } = parts;
+        let config = *playout.config();
+        let frames = config.max_block_frames as usize;
         Self {
-            playout: Playout::new(config),
-            scratch: [vec![0.0; frames], vec![0.0; frames]],
-            latency_frames,
-            _shared: shared,
+            playout,
+            feed,
+            stems,
+            automation: Automation::new(config.latency_frames),
+            song: Song::default(),
+            gains: [StemGains::default(); STRIPS],
+            piece: [vec![0.0; frames], vec![0.0; frames]],
+            played_frames: 0,
+            offline,
+            run,
         }
     }
 
     /// The latency in frames; the same as [`Instance::latency_frames`](crate::Instance::latency_frames) at this
     /// engine's rate. Constant for its whole life.
     pub fn latency_frames(&self) -> u32 {
-        self.latency_frames
+        self.playout.config().latency_frames
     }
 
     /// Plays one block. Waits only in an offline render.
     pub fn process(&mut self, block: Block<'_>) -> Status {
-        let Block { main: [left, right], stems, mixer, .. } = block;
+        let Block { main: [left, right], stems, transport, mixer, touched } = block;
         let lengths = stems.iter().flatten().map(|channel| channel.len());
         let frames = lengths.chain([left.len(), right.len()]).min().unwrap_or(0);
-        let gains = mixer.strips.map(|strip| StemGains {
-            linear: rehearsekit_audio::gain::db_to_linear(strip.gain_db),
+        // What is not played is silent: longer slices, and everything behind a failure.
+        let mut played = 0;
+        if !self.has_failed() {
+            if self.song.advance(transport, frames) {
+                let lost = self.feed.jump();
+                self.count_lost(lost);
+            }
+            if self.automation.receive(self.playout.position(), mixer, touched) {
+                self.adopt_mixer();
+            }
+            let song_position = transport.song_position_frames.unwrap_or_default();
+            while played < frames {
+                let count = self.piece[0].len().min(frames - played);
+                let end = played + count;
+                let mut main = [&mut left[played..end], &mut right[played..end]];
+                if !self.take_in(song_position.saturating_add(played as i64), &main) {
+                    break;
+                }
+                let mut unused: [[&mut [f32]; 2]; STRIPS] = Default::default();
+                let strips = unused.iter_mut().zip(stems.iter_mut());
+                let used = strips
+                    .map(|(part, whole)| *part = whole.each_mut().map(|channel| &mut channel[played..end]))
+                    .count();
+                self.play(count, &mut main, &mut unused[..used]);
+                played = end;
+            }
+        }
+        [left, right].into_iter().for_each(|channel| channel[played..].fill(0.0));
+        stems.iter_mut().flatten().for_each(|channel| channel[played..].fill(0.0));
+        stems.iter_mut().skip(STRIPS).flatten().for_each(|channel| channel.fill(0.0));
+        self.publish(frames);
+        if self.has_failed() { Status::OfflineFailed } else { Status::Ok }
+    }
+
+    /// Discards all audio that is under way and ends the silence of a failed render. What the mixer is set to at
+    /// the next block acts at once. Real-time safe.
+    pub fn reset(&mut self) {
+        self.playout.reset();
+        self.feed.discard();
+        self.automation.restart();
+        self.song.forget();
+        if let Some(offline) = &mut self.offline {
+            offline.reset(&self.run);
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.offline.as_ref().is_some_and(Offline::has_failed)
+    }
+
+    /// Takes a piece of the mix in, hands it to the network, and lays out what has come back; offline it waits
+    /// until everything is there. Whether the piece can be played.
+    fn take_in(&mut self, song_position: i64, mix: &[&mut [f32]; 2]) -> bool {
+        let frames = mix[0].len();
+        for (to, from) in self.piece.iter_mut().zip(mix) {
+            for (to, &sample) in to.iter_mut().zip(from.iter()) {
+                // Neither NaN nor infinity nor what is too small to be a normal number goes any further.
+                *to = if sample.is_normal() { sample } else { 0.0 };
+            }
+        }
+        let Self { playout, feed, stems, offline, run, piece, .. } = self;
+        if let Some(offline) = offline {
+            // Stems are taken meanwhile, or neither side would move.
+            let room = offline.wait(run, || {
+                stems.iter_mut().for_each(|stems| playout.take_from(stems));
+                feed.has_room(frames)
+            });
+            if !room {
+                return false;
+            }
+        }
+        let piece = [&piece[0][..frames], &piece[1][..frames]];
+        let lost = feed.push(playout.position(), song_position, piece);
+        if let Some(offline) = offline {
+            let ready = offline.wait(run, || {
+                stems.iter_mut().for_each(|stems| playout.take_from(stems));
+                playout.is_ready(frames)
+            });
+            if !ready {
+                return false;
+            }
+        } else if let Some(stems) = stems {
+            playout.take_some_from(stems, TAKEN_PER_SLOT * frames.div_ceil(SLOT_FRAMES) + TAKEN_AT_LEAST);
+        }
+        self.count_lost(lost);
+        true
+    }
+
+    /// Plays the piece that was taken in, cut where a value of the mixer comes into force.
+    fn play(&mut self, frames: usize, main: &mut [&mut [f32]; 2], stems: &mut [[&mut [f32]; 2]]) {
+        let mut start = 0;
+        while start < frames {
+            let position = self.playout.position();
+            if self.automation.apply(position) {
+                self.adopt_mixer();
+            }
+            let ahead = self.automation.next().map_or(u64::MAX, |at| at - position);
+            let count = usize::try_from(ahead).unwrap_or(usize::MAX).min(frames - start);
+            let end = start + count;
+            let mut parts: [[&mut [f32]; 2]; STRIPS] = Default::default();
+            let used = parts
+                .iter_mut()
+                .zip(stems.iter_mut())
+                .map(|(part, whole)| *part = whole.each_mut().map(|channel| &mut channel[start..end]))
+                .count();
+            let mix = [&self.piece[0][start..end], &self.piece[1][start..end]];
+            let main = main.each_mut().map(|channel| &mut channel[start..end]);
+            self.playout.process(mix, &self.gains, &mut parts[..used], main);
+            start = end;
+        }
+    }
+
+    fn adopt_mixer(&mut self) {
+        let mixer = self.automation.mixer();
+        self.gains = mixer.strips.map(|strip| StemGains {
+            linear: if strip.gain_db > SILENT_DB { db_to_linear(strip.gain_db) } else { 0.0 },
             muted: strip.muted,
             soloed: strip.soloed,
         });
-        let mut start = 0;
-        while start < frames {
-            let count = self.scratch[0].len().min(frames - start);
-            let end = start + count;
-            for (to, from) in self.scratch.iter_mut().zip([&left[start..end], &right[start..end]]) {
-                to[..count].copy_from_slice(from);
-            }
-            let [scratch_left, scratch_right] = &self.scratch;
-            let mut empty: [[&mut [f32]; 2]; STRIPS] = Default::default();
-            let used = stems.len().min(STRIPS);
-            for (part, whole) in empty.iter_mut().zip(stems.iter_mut()) {
-                *part = whole.each_mut().map(|channel| &mut channel[start..end]);
-            }
-            self.playout.process(
-                [&scratch_left[..count], &scratch_right[..count]],
-                &gains,
-                &mut empty[..used],
-                [&mut left[start..end], &mut right[start..end]],
-            );
-            start = end;
-        }
-        Status::Ok
+        self.playout.set_bypassed(mixer.bypassed);
     }
 
-    /// Discards all audio that is under way and ends the silence of a failed render. Real-time safe.
-    pub fn reset(&mut self) {
-        self.playout.reset();
+    fn count_lost(&self, frames: u64) {
+        if frames > 0 {
+            self.run.dropped_frames.fetch_add(frames, Relaxed);
+        }
+    }
+
+    /// Tells the others what happened in a block.
+    fn publish(&mut self, frames: usize) {
+        self.played_frames += frames as u64;
+        self.run.frames.store(self.played_frames, Relaxed);
+        self.run.bridging.store(self.playout.is_bridging(), Relaxed);
+        let peaks = self.playout.take_peaks();
+        self.run.meters.raise(&Levels { input: peaks.input, main: peaks.main, strips: peaks.lanes });
     }
 }

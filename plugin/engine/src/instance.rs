@@ -1,18 +1,29 @@
 //! The main thread's handle of one plugin instance. Nothing here waits for the network or for the audio thread.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex,
+        atomic::Ordering::{Relaxed, Release},
+    },
     time::Duration,
 };
 
-use rehearsekit_client::Percentiles;
+use rehearsekit_audio::SampleRate;
+use rehearsekit_client::{Link, LinkState};
+use rehearsekit_playout::{Layout, Playout};
 
 use crate::{
-    engine::AudioEngine,
+    engine::{AudioEngine, MOST_BLOCK_FRAMES, Parts},
+    feed::Feed,
     meters::Meters,
+    mixer::STRIPS,
+    network,
+    offline::Offline,
+    pace::Pace,
+    session::{self, Ends},
     settings::Settings,
-    shared::Shared,
-    view::{Counters, LinkView, View},
+    shared::{Run, lock},
+    view::{self, Counters, LinkView, View},
 };
 
 /// How long an offline render stands still for one chunk before it gives up.
@@ -55,72 +66,164 @@ pub enum Change {
 /// Dropping it is [`Instance::deactivate`] and never waits.
 #[derive(Debug)]
 pub struct Instance {
-    settings: Mutex<Settings>,
-    shared: Arc<Shared>,
+    settings: Arc<Mutex<Settings>>,
+    meters: Arc<Meters>,
+    active: Mutex<Option<Active>>,
+    /// Dropped last of all.
+    network: Mutex<Option<network::Use>>,
+}
+
+/// What belongs to one activation.
+#[derive(Debug)]
+struct Active {
+    setup: AudioSetup,
+    latency_frames: u32,
+    run: Arc<Run>,
+    /// With the rate it was opened for; `None` where there can be no connection.
+    link: Option<(Link, SampleRate)>,
 }
 
 impl Instance {
     /// An instance that does nothing yet: no thread, no socket, no file.
     pub fn new(settings: Settings) -> Self {
-        Self { settings: Mutex::new(settings), shared: Arc::default() }
+        Self {
+            settings: Arc::new(Mutex::new(settings)),
+            meters: Arc::default(),
+            active: Mutex::default(),
+            network: Mutex::default(),
+        }
     }
 
     /// The settings as the project should save them.
     pub fn settings(&self) -> Settings {
-        self.lock().clone()
+        lock(&self.settings).clone()
     }
 
     /// Takes over other settings: from a project that is loaded, or from the editor.
-    pub fn configure(&self, settings: Settings) -> Change {
-        let mut current = self.lock();
-        let change = if current.budget() != settings.budget() {
-            Change::Latency
-        } else if (current.server(), &current.model, &current.trust)
-            != (settings.server(), &settings.model, &settings.trust)
-        {
-            Change::Link
-        } else {
-            Change::Nothing
-        };
-        *current = settings;
-        change
+    pub fn configure(&self, mut new: Settings) -> Change {
+        let active = lock(&self.active);
+        let mut settings = lock(&self.settings);
+        let link = |s: &Settings| (s.server().to_owned(), s.model.clone(), s.trust.clone());
+        let latency = settings.budget() != new.budget();
+        let relink = link(&settings) != link(&new);
+        if settings.model != new.model && settings.stems == new.stems {
+            // Those are another model's.
+            new.stems.clear();
+        }
+        if let Some(Active { setup, latency_frames, run, link: Some((link, rate)) }) = &*active {
+            if relink {
+                let (config, problem) = session::link_config(&new, setup, *latency_frames, *rate);
+                *lock(&run.problem) = problem;
+                link.reconfigure(config);
+            } else if let LinkState::Live(opened) = link.state() {
+                // The session goes on, so what it has taught goes on too.
+                new.stems = session::names(&opened.stems);
+            }
+        }
+        *settings = new;
+        match (latency, relink) {
+            (true, _) => Change::Latency,
+            (false, true) => Change::Link,
+            (false, false) => Change::Nothing,
+        }
     }
 
     /// The latency to report at `rate_hz`, in frames. Known before activation; depends on the budget alone.
     pub fn latency_frames(&self, rate_hz: u32) -> u32 {
-        self.lock().latency_frames(rate_hz)
+        lock(&self.settings).latency_frames(rate_hz)
     }
 
     /// Builds everything the audio thread needs and orders a connection in the background. An engine that was
     /// active before loses its connection; it plays the mix from then on.
     pub fn activate(&self, setup: AudioSetup) -> AudioEngine {
-        let latency_frames = self.latency_frames(setup.rate_hz);
-        AudioEngine::new(latency_frames, setup.max_block_frames, Arc::clone(&self.shared))
+        self.deactivate();
+        let settings = self.settings();
+        let latency_frames = settings.latency_frames(setup.rate_hz);
+        let most_frames = setup.max_block_frames.clamp(1, MOST_BLOCK_FRAMES);
+        let setup = AudioSetup { max_block_frames: most_frames, ..setup };
+        let playout = Playout::for_any_model(latency_frames, most_frames, session::assumed_layout(&settings));
+        let run = Arc::new(Run::new(Arc::clone(&self.meters), playout.counters()));
+        let (link, ends) = match self.connect(&settings, &setup, latency_frames, &run) {
+            Ok((link, rate, ends)) => (Some((link, rate)), Some(ends)),
+            Err(problem) => {
+                *lock(&run.problem) = Some(problem);
+                (None, None)
+            }
+        };
+        let remote = link.as_ref().map(|(link, _)| link.remote());
+        let (mix, stems) = ends.map(|Ends { mix, stems }| (mix, stems)).unzip();
+        let engine = AudioEngine::new(Parts {
+            playout,
+            feed: Feed::new(mix),
+            stems,
+            offline: setup.offline.then(|| Offline::new(remote, setup.offline_patience)),
+            run: Arc::clone(&run),
+        });
+        *lock(&self.active) = Some(Active { setup, latency_frames, run, link });
+        engine
+    }
+
+    /// A link, and somebody who watches it.
+    fn connect(
+        &self,
+        settings: &Settings,
+        setup: &AudioSetup,
+        latency_frames: u32,
+        run: &Arc<Run>,
+    ) -> Result<(Link, SampleRate, Ends), String> {
+        let rate = SampleRate::new(setup.rate_hz).map_err(|error| error.to_string())?;
+        let mut network = lock(&self.network);
+        if network.is_none() {
+            let started = network::acquire();
+            *network = Some(started.map_err(|error| format!("the network cannot be started: {error}"))?);
+        }
+        let Some(network) = network.as_ref() else { return Err(String::new()) };
+        let (config, problem) = session::link_config(settings, setup, latency_frames, rate);
+        *lock(&run.problem) = problem;
+        let (link, ends) = session::open(network.handle(), config, rate);
+        let pace = Pace::new(setup.rate_hz, setup.max_block_frames);
+        let watching = session::watch(link.remote(), Arc::clone(run), Arc::clone(&self.settings), pace);
+        network.handle().spawn(watching);
+        Ok((link, rate, ends))
     }
 
     /// Ends the connection in the background. Before anything else it ends an offline wait, so call it (or
     /// [`Instance::cancel_offline`]) before taking a lock that `process()` may hold.
     pub fn deactivate(&self) {
-        self.cancel_offline();
+        let Some(active) = lock(&self.active).take() else { return };
+        active.run.over.store(true, Release);
+        if let (Some((link, _)), Some(network)) = (active.link, &*lock(&self.network)) {
+            network.closing(link.close());
+        }
     }
 
-    /// Ends an offline wait: the blocked [`AudioEngine::process`] returns within milliseconds with silence.
-    pub fn cancel_offline(&self) {}
+    /// Ends an offline wait: the blocked [`AudioEngine::process`] returns within milliseconds with silence, which
+    /// lasts until it is reset.
+    pub fn cancel_offline(&self) {
+        if let Some(active) = &*lock(&self.active) {
+            active.run.cancelled.store(true, Release);
+        }
+    }
 
     /// Looks for the server at once instead of at the next turn: the player clicked.
-    pub fn retry(&self) {}
+    pub fn retry(&self) {
+        if let Some(Active { link: Some((link, _)), .. }) = &*lock(&self.active) {
+            link.retry_now();
+        }
+    }
 
-    /// How things are.
+    /// How things are. Takes a few microseconds: often enough for any display.
     pub fn view(&self) -> View {
-        let settings = self.lock();
-        View {
+        let active = lock(&self.active);
+        let settings = self.settings();
+        let mut view = View {
             link: LinkView::Idle,
             sentence: "Not connected.".to_owned(),
             server: settings.server().to_owned(),
             model: None,
             plan: None,
+            strips: strips(&session::assumed_layout(&settings)),
             stems: settings.stems.clone(),
-            strips: [true; crate::STRIPS],
             rate_hz: 0,
             latency_frames: 0,
             budget_millis: settings.budget().duration().as_secs_f64() * 1e3,
@@ -128,20 +231,64 @@ impl Instance {
             bridging: true,
             offline: false,
             counters: Counters::default(),
-            turnaround_millis: Percentiles::default(),
+            turnaround_millis: rehearsekit_client::Percentiles::default(),
             bursts: 0,
             bursting: false,
             error: None,
+        };
+        let Some(Active { setup, latency_frames, run, link }) = &*active else { return view };
+        view.rate_hz = setup.rate_hz;
+        view.latency_frames = *latency_frames;
+        view.offline = setup.offline;
+        view.bridging = run.bridging.load(Relaxed);
+        view.error.clone_from(&lock(&run.error));
+        let (figures, playout) = (*lock(&run.figures), run.counters.read());
+        view.counters = Counters {
+            frames: playout.frames,
+            bridged_frames: playout.bridged_frames,
+            underruns: playout.underruns,
+            late: playout.late,
+            lost: figures.link.lost,
+            reconnects: figures.link.reconnects,
+            dropped_frames: run.dropped_frames.load(Relaxed),
+        };
+        view.turnaround_millis = figures.link.turnaround_millis;
+        (view.bursts, view.bursting) = (figures.bursts, figures.bursting);
+        if let Some((link, rate)) = link {
+            let state = link.state();
+            (view.link, view.sentence) = view::words(&state, &view.server);
+            match state {
+                LinkState::Live(opened) => {
+                    view.strips = strips(&Layout::by_name(&opened.stems));
+                    view.stems = session::names(&opened.stems);
+                    view.model = Some(opened.model);
+                    view.plan = Some(opened.description);
+                }
+                LinkState::Refused(refusal) => {
+                    view.smallest_budget_millis =
+                        refusal.smallest_budget_frames.map(|frames| session::host_millis(*rate, frames));
+                }
+                _ => {}
+            }
         }
+        if let Some(problem) = &*lock(&run.problem) {
+            (view.link, view.sentence) = (LinkView::Failed, format!("Not connected: {problem}."));
+        }
+        view
     }
 
     /// The levels, for the display that asks often.
     pub fn meters(&self) -> &Meters {
-        &self.shared.meters
+        &self.meters
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Settings> {
-        // Plain data: a panic elsewhere leaves nothing half done.
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.deactivate();
     }
+}
+
+fn strips(layout: &Layout) -> [bool; STRIPS] {
+    std::array::from_fn(|strip| layout.has(strip))
 }

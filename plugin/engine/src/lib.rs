@@ -16,10 +16,13 @@
 
 mod automation;
 mod engine;
+mod feed;
 mod instance;
 mod meters;
 pub mod mixer;
 pub mod network;
+mod offline;
+mod pace;
 mod session;
 pub mod settings;
 mod shared;
@@ -29,7 +32,7 @@ pub mod view;
 pub use engine::{AudioEngine, Block, Status, Transport};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
-pub use mixer::{Mixer, STRIPS, STRIP_NAMES, StripValues, Touched};
+pub use mixer::{Mixer, STRIP_NAMES, STRIPS, StripValues, Touched};
 pub use rehearsekit_client::Percentiles;
 pub use settings::{InstanceId, Settings, Trust};
 pub use view::{Counters, LinkView, View};

@@ -4,7 +4,7 @@
 //! stems lie on the strips of their names, its accompaniment (and any stem that closes the sum) on `other`, and
 //! strips it lacks are silent. This module must not know how gains are smoothed or delayed.
 
-pub use rehearsekit_playout::layout::{LANES as STRIPS, LANE_NAMES as STRIP_NAMES};
+pub use rehearsekit_playout::layout::{LANE_NAMES as STRIP_NAMES, LANES as STRIPS};
 
 /// What one strip is set to.
 #[derive(Debug, Clone, Copy, PartialEq)]

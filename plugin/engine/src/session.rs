@@ -1,1 +1,140 @@
-//! Being written.
+//! The connection of one activation: what is asked of the server, the rings, and a task that keeps an eye on both
+//! sides. Must not touch audio.
+
+use std::{
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use rehearsekit_audio::{SampleRate, StemSet};
+use rehearsekit_client::{
+    Decimation, Fingerprint, Link, LinkConfig, LinkRemote, LinkState, OpenRequest, ServerTrust,
+};
+use rehearsekit_playout::{Layout, MixSlot, SLOT_FRAMES, StemSlot};
+use rehearsekit_protocol::{MAX_BLOCK_FRAMES, Mode};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{
+    instance::AudioSetup,
+    pace::Pace,
+    settings::{Settings, Trust},
+    shared::{Figures, Run, lock},
+};
+
+/// What of the budget is set aside for the link: both ways, jitter included, on a LAN or loopback.
+const LINK_ALLOWANCE: Duration = Duration::from_millis(10);
+/// The mix ring holds this much, for a network task that stalls.
+const MIX_RING_SECONDS: f64 = 2.0;
+/// The stem ring holds this much, but a few hundred slots at least; what does not fit waits in front of it.
+const STEM_RING_SECONDS: f64 = 0.5;
+const FEWEST_STEM_SLOTS: usize = 256;
+/// How often the pace of the host is looked at, and every how many looks the statistics are.
+const LOOK: Duration = Duration::from_millis(20);
+const STATS_EVERY: u32 = 12;
+
+/// The audio thread's ends.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) mix: rtrb::Producer<MixSlot>,
+    pub(crate) stems: rtrb::Consumer<StemSlot>,
+}
+
+/// What to ask for. A sentence in place of trust that cannot be had: then the connection is tried with a
+/// certificate that nobody has, which leads nowhere, and the sentence is what the player sees.
+pub(crate) fn link_config(
+    settings: &Settings,
+    setup: &AudioSetup,
+    latency_frames: u32,
+    rate: SampleRate,
+) -> (LinkConfig, Option<String>) {
+    let decimation = Decimation::for_host(rate);
+    let (trust, problem) = match &settings.trust {
+        Trust::Loopback => (ServerTrust::Loopback, None),
+        Trust::Fingerprint(text) => match text.parse::<Fingerprint>() {
+            Ok(fingerprint) => (ServerTrust::Fingerprint(fingerprint), None),
+            Err(error) => (ServerTrust::Fingerprint(Fingerprint([0; 32])), Some(error.to_string())),
+        },
+    };
+    let id = settings.instance.to_string();
+    let block_frames = setup.max_block_frames.max(SLOT_FRAMES as u32).div_ceil(decimation.factor());
+    let config = LinkConfig {
+        server: settings.server().to_owned(),
+        trust,
+        client_name: format!("RehearseKit plugin {}", &id[..8]),
+        open: OpenRequest {
+            model: settings.model.clone().unwrap_or_default(),
+            rate_hz: decimation.wire_hz(rate),
+            budget_frames: decimation.wire_budget_frames(latency_frames),
+            block_frames: block_frames.clamp(1, MAX_BLOCK_FRAMES),
+            link_micros: LINK_ALLOWANCE.as_micros() as u32,
+            mode: if setup.offline { Mode::Reliable } else { Mode::Live },
+        },
+        decimation,
+    };
+    (config, problem)
+}
+
+/// The lanes to assume before a server says what it has.
+pub(crate) fn assumed_layout(settings: &Settings) -> Layout {
+    let known = StemSet::new(&settings.stems).ok();
+    let usual: &[&str] = match settings.model.as_deref() {
+        Some(name) if name.contains("demucs") => &["drums", "bass", "other", "vocals"],
+        _ => &["vocals", "accompaniment"],
+    };
+    let set = known.or_else(|| StemSet::new(usual).ok());
+    set.map_or_else(|| Layout::in_order(2, 1), |set| Layout::by_name(&set))
+}
+
+/// Starts a link in the background and returns at once.
+pub(crate) fn open(runtime: &Handle, config: LinkConfig, rate: SampleRate) -> (Link, Ends) {
+    let slots = |seconds: f64| (seconds * f64::from(rate.hz()) / SLOT_FRAMES as f64) as usize;
+    let (mix, mix_out) =
+        rtrb::RingBuffer::new(slots(MIX_RING_SECONDS).max(2 * MAX_BLOCK_FRAMES as usize / SLOT_FRAMES));
+    let (stems_in, stems) = rtrb::RingBuffer::new(slots(STEM_RING_SECONDS).max(FEWEST_STEM_SLOTS));
+    (rehearsekit_client::connect(runtime, config, mix_out, stems_in), Ends { mix, stems })
+}
+
+/// Keeps an eye on both sides until the link is closed: writes down the figures, learns the model's stems, judges
+/// how fast the host calls.
+pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, settings: Arc<Mutex<Settings>>, mut pace: Pace) {
+    let start = Instant::now();
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0_u32;
+    let mut learned = None;
+    let mut link = remote.stats();
+    loop {
+        look.tick().await;
+        let now = start.elapsed();
+        pace.look(run.frames.load(Relaxed), now);
+        if looks.is_multiple_of(STATS_EVERY) {
+            link = remote.stats();
+            match remote.state() {
+                LinkState::Closed => return,
+                LinkState::Live(opened) if learned != Some(opened.session) => {
+                    learned = Some(opened.session);
+                    lock(&settings).stems = names(&opened.stems);
+                }
+                _ => {}
+            }
+        }
+        looks = looks.wrapping_add(1);
+        *lock(&run.figures) = Figures { link, bursts: pace.bursts(), bursting: pace.is_bursting(now) };
+    }
+}
+
+/// A set's names as text.
+pub(crate) fn names(set: &StemSet) -> Vec<String> {
+    set.names().iter().map(|name| name.as_str().to_owned()).collect()
+}
+
+/// A budget of `wire_frames` in the milliseconds of a host at `rate`, rounded up to whole ones.
+pub(crate) fn host_millis(rate: SampleRate, wire_frames: u32) -> f64 {
+    let decimation = Decimation::for_host(rate);
+    let frames =
+        u64::from(wire_frames) * u64::from(decimation.factor()) + u64::from(decimation.latency_frames());
+    (rate.duration(frames).as_secs_f64() * 1e3).ceil()
+}

@@ -1,10 +1,63 @@
-//! What the audio thread, the network and the main thread share: atomics, and behind locks only what the audio
-//! thread never touches in a live session.
+//! What the audio thread, the network and the main thread share of one activation: atomics, and behind locks only
+//! what the audio thread never touches in a live session.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64},
+};
+
+use rehearsekit_client::LinkStats;
+use rehearsekit_playout::PlayoutCounters;
 
 use crate::meters::Meters;
 
-/// One per instance, for its whole life.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) meters: Meters,
+/// One activation, from [`Instance::activate`](crate::Instance::activate) to the next or the end.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) counters: Arc<PlayoutCounters>,
+    /// Frames the host has played, whatever became of them.
+    pub(crate) frames: AtomicU64,
+    /// Frames of the mix for which the ring had no room.
+    pub(crate) dropped_frames: AtomicU64,
+    pub(crate) bridging: AtomicBool,
+    /// The main thread wants a blocked offline render to return; a reset takes that back.
+    pub(crate) cancelled: AtomicBool,
+    /// The activation is over; nothing takes that back.
+    pub(crate) over: AtomicBool,
+    /// Why an offline render failed.
+    pub(crate) error: Mutex<Option<String>>,
+    /// Why there can be no connection with these settings at all.
+    pub(crate) problem: Mutex<Option<String>>,
+    pub(crate) figures: Mutex<Figures>,
+}
+
+/// What the network's side writes down now and then.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    pub(crate) link: LinkStats,
+    pub(crate) bursts: u64,
+    pub(crate) bursting: bool,
+}
+
+impl Run {
+    pub(crate) fn new(meters: Arc<Meters>, counters: Arc<PlayoutCounters>) -> Self {
+        Self {
+            meters,
+            counters,
+            frames: AtomicU64::new(0),
+            dropped_frames: AtomicU64::new(0),
+            bridging: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            error: Mutex::new(None),
+            problem: Mutex::new(None),
+            figures: Mutex::default(),
+        }
+    }
+}
+
+/// Locks plain data, which a panic elsewhere cannot leave half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -114,9 +114,9 @@ fn gain_to_text(db: f32) -> String {
 }
 
 fn text_to_gain(text: &str) -> Option<f32> {
-    let number = text.trim().trim_end_matches(|c: char| c.is_alphabetic() && c != 'f' || c.is_whitespace());
-    if number.to_ascii_lowercase().starts_with("-inf") || number.starts_with("-∞") || number.starts_with("−∞")
-    {
+    let text = text.trim().to_lowercase();
+    let number = text.strip_suffix("db").unwrap_or(&text).trim();
+    if ["-inf", "-infinity", "-∞", "−∞"].contains(&number) {
         return Some(GAIN_FOOT_DB);
     }
     let db: f32 = number.parse().ok()?;
@@ -159,5 +159,6 @@ mod tests {
         assert_eq!(text_to_gain("99"), Some(GAIN_TOP_DB));
         assert_eq!(text_to_gain("loud"), None);
         assert_eq!(text_to_gain("NaN"), None);
+        assert_eq!(text_to_gain("inf"), None);
     }
 }

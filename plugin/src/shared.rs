@@ -123,6 +123,11 @@ impl Shared {
         lock(&self.engine).as_ref().map(AudioEngine::latency_frames)
     }
 
+    /// What the host activated us with; `None` while it has not.
+    pub fn setup(&self) -> Option<AudioSetup> {
+        *lock(&self.setup)
+    }
+
     /// Builds the engine. Main thread.
     pub fn activate(&self, setup: AudioSetup) {
         self.set_rate(setup.rate_hz);

@@ -33,9 +33,10 @@ unsafe fn make<P: Vst3Plugin>(iid: FIDString, object: *mut *mut c_void) -> tresu
 impl Factory {
     fn new() -> Self {
         Self {
+            // Hosts that take the first class they find (DawDreamer) get the one that can do everything.
             classes: [
-                (PluginInfo::for_plugin::<RehearseKit<Main>>(), make::<RehearseKit<Main>>),
                 (PluginInfo::for_plugin::<RehearseKit<Stems>>(), make::<RehearseKit<Stems>>),
+                (PluginInfo::for_plugin::<RehearseKit<Main>>(), make::<RehearseKit<Main>>),
             ],
         }
     }

@@ -16,8 +16,6 @@ use crate::{
 
 /// How long between two looks.
 const POLL: Duration = Duration::from_micros(500);
-/// A link that was told to try again has begun, or failed again unseen, within this time.
-const RETRIED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The waiting side of an engine.
 #[derive(Debug)]
@@ -45,10 +43,11 @@ impl Offline {
         self.failed = false;
         run.cancelled.store(false, Relaxed);
         *lock(&run.error) = None;
-        if let Some(remote) = &self.remote
+        if let Some(remote) = &mut self.remote
             && matches!(remote.state(), LinkState::Failed(_))
         {
             self.retrying = true;
+            remote.ignore_news();
             remote.retry_now();
         }
     }
@@ -57,8 +56,9 @@ impl Offline {
     pub(crate) fn wait(&mut self, run: &Run, mut ready: impl FnMut() -> bool) -> bool {
         let began = Instant::now();
         loop {
-            let begun = !self.retrying;
-            if begun && ready() {
+            self.retrying &= self.remote.as_ref().is_some_and(|remote| !remote.has_news());
+            // A failed link throws the mix away until it begins anew, so nothing may be pushed before.
+            if !self.retrying && ready() {
                 return true;
             }
             if let Some(why) = self.verdict(run, began.elapsed()) {
@@ -74,7 +74,7 @@ impl Offline {
     }
 
     /// Why there is no point in waiting any longer.
-    fn verdict(&mut self, run: &Run, waited: Duration) -> Option<String> {
+    fn verdict(&self, run: &Run, waited: Duration) -> Option<String> {
         if run.cancelled.load(Acquire) || run.over.load(Acquire) {
             return Some("The offline render was stopped.".to_owned());
         }
@@ -83,12 +83,11 @@ impl Offline {
         };
         let state = remote.state();
         let hopeless = match &state {
-            LinkState::Failed(_) => !self.retrying || waited > RETRIED_WITHIN,
+            LinkState::Failed(_) => !self.retrying,
             LinkState::Refused(refusal) => !refusal.code.is_worth_retrying(),
             LinkState::Closed => true,
             LinkState::Connecting { .. } | LinkState::Live(_) => false,
         };
-        self.retrying &= matches!(state, LinkState::Failed(_));
         if hopeless {
             return Some(format!("The offline render failed. {}", view::words(&state, "the server").1));
         }

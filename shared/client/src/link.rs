@@ -194,6 +194,17 @@ impl LinkRemote {
         self.counters.snapshot()
     }
 
+    /// Whether the state was told anew since [`Self::ignore_news`], be it the same.
+    pub fn has_news(&self) -> bool {
+        // An error means that the link is gone.
+        self.state.has_changed().unwrap_or(true)
+    }
+
+    /// What was told until now is no news any more.
+    pub fn ignore_news(&mut self) {
+        self.state.mark_unchanged();
+    }
+
     /// As [`Link::retry_now`].
     pub fn retry_now(&self) {
         self.orders.send_modify(|orders| orders.retries += 1);

@@ -2,10 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    ops::Range,
+    ops::{Range, RangeInclusive},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rehearsekit_audio::{Audio, SampleRate, StemSet, overlap_add::OverlapAdd};
@@ -33,8 +33,11 @@ use crate::{
     store::{Content, Store},
 };
 
-/// Runs per geometry when the device is measured, the first one not counted.
-const MEASURED_RUNS: usize = 7;
+/// Runs per geometry when the device is measured, the first one not counted: as many as fit into the time, but
+/// enough for a median, and no more than it takes to be sure of one.
+const MEASURED_RUNS: RangeInclusive<usize> = 3..=7;
+/// Time for the runs of one geometry.
+const MEASURING_TIME: Duration = Duration::from_secs(3);
 
 /// How a model uses the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +180,7 @@ impl Model {
 
     /// Loads the networks of `plan` and runs them once, so that the first hop of a session is not its slowest.
     pub fn warm(&self, plan: &Plan) -> Result<(), ModelError> {
-        self.time_runs(plan.geometry.clone(), 1)?;
+        self.time_runs(plan.geometry.clone(), 1..=1)?;
         Ok(())
     }
 
@@ -276,7 +279,7 @@ impl Model {
     }
 
     /// The median of `runs` hops of noise after a first one: what a stall of a busy machine does not move.
-    fn time_runs(&self, geometry: Geometry, runs: usize) -> Result<Duration, ModelError> {
+    fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
         let wanted: Vec<usize> = self.stems().travelling().collect();
         let mut sum = OverlapAdd::new(2 * wanted.len(), 0);
         let mut kernel = self.kernel(geometry, wanted)?;
@@ -287,17 +290,14 @@ impl Model {
                 (state >> 8) as f32 / 16_777_216.0 - 0.5
             })
             .collect();
-        let mut times = Vec::with_capacity(runs);
-        let started = std::time::Instant::now();
-        let mut whole = started;
-        for run in 0..=runs {
-            kernel.hop([&noise, &noise], &mut sum)?;
+        kernel.hop([&noise, &noise], &mut sum)?;
+        let began = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
             // The whole hop counts, not the network alone: the transforms around it take their time too.
-            let now = std::time::Instant::now();
-            if run > 0 {
-                times.push(now - whole);
-            }
-            whole = now;
+            let started = Instant::now();
+            kernel.hop([&noise, &noise], &mut sum)?;
+            times.push(started.elapsed());
         }
         times.sort();
         Ok(times.get(times.len() / 2).copied().unwrap_or_default())

@@ -318,7 +318,6 @@ pub fn unet_geometry(
         effective_frames,
         history: History::Reflected,
         level_rms: (settings.level_rms > 0.0).then_some(settings.level_rms),
-        averaged_runs: 1,
         high_band_bins: settings.high_band_bins,
     }
 }

@@ -190,6 +190,16 @@ pub(crate) fn cargo() -> Command {
     let program = if on_path("cargo") { None } else { std::env::var_os("CARGO") };
     let mut command = Command::new(program.unwrap_or_else(|| "cargo".into()));
     command.current_dir(repository());
+    // `cargo run` describes xtask itself in these; build scripts that watch them (ring's does) would run again,
+    // and everything above them be built again, whenever cargo is used by hand and through xtask in turn.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|p| name.starts_with(p)))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

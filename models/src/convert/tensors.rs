@@ -161,17 +161,22 @@ fn sizes(info: &ValueInfoProto) -> Option<Vec<i64>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::convert) mod tests {
     use super::*;
-    use crate::convert::onnx::{GraphProto, NodeProto};
+    use crate::convert::onnx::{GraphProto, NodeProto, OperatorSetIdProto};
     use prost::Message;
 
-    fn stored(input: &[usize]) -> (tempfile::TempDir, std::path::PathBuf) {
+    /// A model on disk that hands its input, a name and a shape, through as its output.
+    pub(in crate::convert) fn stored(
+        input: (&str, &[usize]),
+        output: (&str, &[usize]),
+    ) -> (tempfile::TempDir, std::path::PathBuf) {
         let model = ModelProto {
+            opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
             graph: Some(GraphProto {
-                node: vec![NodeProto::new("Identity", &["mix"], "stems")],
-                input: vec![ValueInfoProto::floats("mix", input)],
-                output: vec![ValueInfoProto::floats("stems", input)],
+                node: vec![NodeProto::new("Identity", &[input.0], output.0)],
+                input: vec![ValueInfoProto::floats(input.0, input.1)],
+                output: vec![ValueInfoProto::floats(output.0, output.1)],
                 ..GraphProto::default()
             }),
             ..ModelProto::default()
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_wrong_file_is_refused_with_the_name_and_both_shapes() {
-        let (_folder, path) = stored(&[1, 2, 100]);
+        let (_folder, path) = stored(("mix", &[1, 2, 100]), ("stems", &[1, 2, 100]));
         let good =
             [ExpectedTensor::input("mix", &[1, 2, 100]), ExpectedTensor::output("stems", &[1, 2, 100])];
         check_tensors(&path, &good).unwrap();
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn text_and_cut_files_are_no_models() {
-        let (folder, path) = stored(&[1, 2, 100]);
+        let (folder, path) = stored(("mix", &[1, 2, 100]), ("stems", &[1, 2, 100]));
         let whole = std::fs::read(&path).unwrap();
         let cut = folder.path().join("cut.onnx");
         std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();

@@ -42,9 +42,6 @@ pub struct UnetGeometry {
     pub history: History,
     /// RMS to which each window is scaled for the network; `None` leaves it.
     pub level_rms: Option<f32>,
-    /// Runs whose masks of the same column are averaged: the newest and those before it, which saw less to the
-    /// right of it. 1 is the newest alone; at most 1 + look-ahead / hop.
-    pub averaged_runs: usize,
     /// Bins at the top of the mask whose mean is used above the network's bandwidth; 0 gives silence there.
     pub high_band_bins: usize,
 }
@@ -69,10 +66,10 @@ impl UnetGeometry {
         self.hop * self.step_frames
     }
 
-    /// The columns of the window whose masks are used, now or as part of a later average.
+    /// The columns of the window whose masks are used.
     pub fn kept(&self) -> Range<usize> {
         let end = self.columns - self.right_reflection - self.look_ahead;
-        end - self.hop..end + (self.averaged_runs - 1) * self.hop
+        end - self.hop..end
     }
 }
 
@@ -100,8 +97,6 @@ pub struct UnetKernel {
     /// Silent steps in a row up to now.
     quiet_steps: usize,
     input: Vec<f32>,
-    /// The masks of the last runs, newest first.
-    masks: VecDeque<Vec<f32>>,
 }
 
 impl UnetKernel {
@@ -122,7 +117,6 @@ impl UnetKernel {
             stft,
             synthesis,
             input,
-            masks: VecDeque::new(),
         };
         kernel.start();
         kernel
@@ -197,7 +191,6 @@ impl UnetKernel {
     pub(crate) fn separate(&mut self, stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
         let step = self.geometry.step_frames;
         if !self.fill_input() {
-            self.masks.clear();
             return Ok(Duration::ZERO);
         }
         let g = &self.geometry;
@@ -211,10 +204,6 @@ impl UnetKernel {
         let mut masked = vec![Bin::default(); stft.bins()];
         let (masks, spent) =
             pool.with(|network| network.run(&[(INPUT, &shape, input)], |outputs| outputs[0].to_vec()))?;
-        self.masks.truncate(g.averaged_runs - 1);
-        self.masks.push_front(masks);
-        let columns_in_masks = g.kept().len();
-        let mut mask = vec![0.0; BINS];
         for (out, &stem) in wanted.iter().enumerate() {
             for channel in 0..2 {
                 for kept in 0..hop {
@@ -225,14 +214,9 @@ impl UnetKernel {
                     if column.silent {
                         continue;
                     }
-                    mask.fill(0.0);
-                    for (run, masks) in self.masks.iter().enumerate() {
-                        let at = (stem * 2 + channel) * columns_in_masks + kept as usize + run * g.hop;
-                        mask.iter_mut().zip(&masks[at * BINS..]).for_each(|(sum, m)| *sum += m);
-                    }
-                    let share = 1.0 / self.masks.len() as f32;
-                    mask.iter_mut().for_each(|m| *m *= share);
-                    apply_mask(&mask, g.high_band_bins, &column.spectra[channel], &mut masked);
+                    let at = ((stem * 2 + channel) * g.hop + kept as usize) * BINS;
+                    let mask = &masks[at..at + BINS];
+                    apply_mask(mask, g.high_band_bins, &column.spectra[channel], &mut masked);
                     let mut frames = stft.synthesise(&masked).to_vec();
                     frames.iter_mut().zip(synthesis).for_each(|(f, w)| *f *= w);
                     let end = pushed - (newest - index) * step as i64;
@@ -266,7 +250,6 @@ impl Kernel for UnetKernel {
     fn start(&mut self) {
         self.recent = [vec![0.0; self.geometry.n_fft], vec![0.0; self.geometry.n_fft]];
         self.columns.clear();
-        self.masks.clear();
         self.counted = 0;
         self.quiet_steps = self.geometry.n_fft / self.geometry.step_frames - 1;
     }

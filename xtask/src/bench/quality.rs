@@ -38,7 +38,12 @@ const SPLEETER_POINTS: &[Point] = &[
 /// A hybrid model counts its hop and look-ahead in frames, its window in columns.
 const HTDEMUCS_POINTS: &[Point] = &[
     Point {
-        name: "7.8 s window, 0.5 s hop",
+        name: "7.8 s window, 0.5 s hop, 0.1 s look-ahead",
+        words: &["--budget", "8s", "--window", "336", "--hop", "22528", "--look-ahead", "4096"],
+        closely: false,
+    },
+    Point {
+        name: "7.8 s window, 0.5 s hop, no look-ahead",
         words: &["--budget", "8s", "--window", "336", "--hop", "22528", "--look-ahead", "0"],
         closely: false,
     },
@@ -55,6 +60,14 @@ const CLOSELY: &[(&str, &[&str])] = &[
     ("after a pause", &["--insert-pause", "10:2", "--segment", "12:1"]),
     ("at −20 dB", &["--gain-db", "-20"]),
 ];
+
+/// A start in the middle of the music, every two seconds of a song, is another start: one says little.
+const STARTS: std::ops::Range<usize> = 0..8;
+const STARTS_APART_SECONDS: usize = 2;
+/// Heard at each start, of which the first second is scored.
+const HEARD_SECONDS: &str = "8";
+/// Below this much of a stem in the mix there is nothing to separate.
+const LEAST_MIX_SDR_DB: f64 = -15.0;
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let kit = Kit::release()?;
@@ -77,10 +90,51 @@ pub(super) fn run(args: &Args) -> Result<()> {
             rows.extend(rows_of(point.name, how, &scores));
             results.push(json!({"point": point.name, "how": how, "command": command[1..], "scores": scores}));
         }
+        if point.closely {
+            let differences = starts(&kit, &args.model, &songs, point)?;
+            println!(
+                "  {}: first second of {} starts, streamed − offline: {}",
+                point.name,
+                differences.len(),
+                spread(&differences)
+            );
+            results.push(json!({"point": point.name, "how": "starts", "differences_db": differences}));
+        }
     }
     let head = ["Latency", "Part", "Song", "Stem", "Mix", "Offline", "Streamed", "Difference"];
     println!("\nSDR in dB\n\n{}", table(&head, &rows));
     keep(&format!("quality-{}", args.model), Value::Array(results))
+}
+
+/// Streamed − offline in dB, of the vocals' first second, at every start.
+fn starts(kit: &Kit, model: &str, songs: &[String], point: &Point) -> Result<Vec<f64>> {
+    let mut differences = Vec::new();
+    for start in STARTS {
+        let from = (start * STARTS_APART_SECONDS).to_string();
+        let mut command = vec!["eval"];
+        command.extend(songs.iter().map(String::as_str));
+        command.extend(["--model", model, "--json", "--from", &from, "--seconds", HEARD_SECONDS]);
+        command.extend(point.words.iter().chain(&["--segment", "0:1"]));
+        let scores = kit.json(&command)?;
+        for song in scores["songs"].as_array().into_iter().flatten() {
+            let part = &song["segments"][0];
+            let way = |name: &str| part[name]["vocals"]["sdr_db"].as_f64();
+            if way("mix").is_some_and(|mix| mix > LEAST_MIX_SDR_DB) {
+                differences.extend(way("streamed").zip(way("offline")).map(|(live, offline)| live - offline));
+            }
+        }
+    }
+    Ok(differences)
+}
+
+fn spread(differences: &[f64]) -> String {
+    let mut sorted = differences.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(worst), Some(middle)) = (sorted.first(), sorted.get(sorted.len() / 2)) else {
+        return "no vocals there".to_owned();
+    };
+    let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+    format!("mean {mean:+.2} dB, median {middle:+.2} dB, worst {worst:+.2} dB")
 }
 
 fn songs(args: &Args) -> Result<Vec<String>> {

@@ -89,28 +89,15 @@ pub(super) fn kept_graph(
 mod tests {
     use super::super::{UnetWeights, unet_graph};
     use super::*;
-    use crate::convert::onnx::{GraphProto, OperatorSetIdProto};
+    use crate::convert::tensors::tests::stored;
 
-    fn stored(stems: usize) -> (tempfile::TempDir, std::path::PathBuf) {
-        let model = ModelProto {
-            opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
-            graph: Some(GraphProto {
-                node: vec![NodeProto::new("Identity", &["magnitude"], "masks")],
-                input: vec![ValueInfoProto::floats("magnitude", &[1, 2, 64, BINS])],
-                output: vec![ValueInfoProto::floats("masks", &[stems, 2, 64, BINS])],
-                ..GraphProto::default()
-            }),
-            ..ModelProto::default()
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("own.onnx");
-        std::fs::write(&path, model.encode_to_vec()).unwrap();
-        (folder, path)
+    fn masks_of(stems: usize) -> (tempfile::TempDir, std::path::PathBuf) {
+        stored(("magnitude", &[1, 2, 64, BINS]), ("masks", &[stems, 2, 64, BINS]))
     }
 
     #[test]
     fn an_own_graph_gives_only_the_columns_that_are_kept() {
-        let (_folder, path) = stored(3);
+        let (_folder, path) = masks_of(3);
         let weights = UnetWeights::load(&path, &["a", "b", "c"]).unwrap();
         assert_eq!(weights.stems(), 3);
         let bytes = unet_graph(&weights, 64, 10..14).unwrap();
@@ -123,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_own_graph_of_another_shape_is_refused() {
-        let (_folder, path) = stored(2);
+        let (_folder, path) = masks_of(2);
         read_graph(&path, 2, &[64]).unwrap();
         let error = read_graph(&path, 4, &[64]).unwrap_err().to_string();
         assert_eq!(error, "tensor masks has the shape [2, 2, 64, 1024], but [4, 2, 64, 1024] is needed");

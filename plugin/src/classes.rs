@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nice_plug::prelude::*;
 use nice_plug_egui::EguiEditor;
 use rehearsekit_plugin_engine::{
-    AudioSetup, Block, Mixer, STRIPS, Status, StripValues, Transport as Playhead,
+    AudioSetup, Block, Mixer, STRIPS, Settings, Status, StripValues, Transport as Playhead,
 };
 
 use crate::editor::EditorApp;
@@ -29,6 +29,9 @@ pub trait Kind: Send + 'static {
     const CLAP_ID: &'static str;
     /// One sentence for hosts that show one.
     const DESCRIPTION: &'static str;
+
+    /// Changes the settings of a new instance (the standalone's command line).
+    fn prepare(_settings: &mut Settings) {}
 
     /// Puts something in place of the input before it is played (the standalone's file). On the audio thread.
     fn feed(_left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) {}
@@ -65,9 +68,11 @@ pub struct RehearseKit<K> {
     kind: PhantomData<K>,
 }
 
-impl<K> Default for RehearseKit<K> {
+impl<K: Kind> Default for RehearseKit<K> {
     fn default() -> Self {
-        Self { shared: Shared::announce(), mono_input: false, right: Vec::new(), kind: PhantomData }
+        let shared = Shared::announce();
+        shared.change_settings(K::prepare);
+        Self { shared, mono_input: false, right: Vec::new(), kind: PhantomData }
     }
 }
 

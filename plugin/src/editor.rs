@@ -127,7 +127,7 @@ impl EditorApp {
 
     fn tell(&self, news: News) {
         match self.shared.host() {
-            Some(host) if host.from_any_thread(news) => host.tell(&self.shared, news),
+            Some(host) if host.is_told_from_any_thread(news) => host.tell(&self.shared, news),
             Some(_) => (self.to_main_thread)(news),
             // The standalone: there is no host, and the latency concerns nobody else.
             None if news == News::Settings => self.shared.adopt_latency(),

@@ -32,11 +32,11 @@ pub enum News {
 
 /// The host as one format shows it.
 pub trait HostSide: Send + Sync {
-    /// Tells the host. On the main thread, unless [`HostSide::from_any_thread`].
+    /// Tells the host. On the main thread, unless [`HostSide::is_told_from_any_thread`].
     fn tell(&self, shared: &Shared, news: News);
 
     /// Whether news of this kind may be told from any thread but the audio thread.
-    fn from_any_thread(&self, news: News) -> bool;
+    fn is_told_from_any_thread(&self, news: News) -> bool;
 }
 
 /// See the module's words.

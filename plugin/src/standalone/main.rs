@@ -1,2 +1,102 @@
-//! The standalone.
-fn main() {}
+//! The standalone: the same plugin and window without a host, over JACK or the system's audio (CPAL). It plays a
+//! WAV or FLAC file through the plugin, or a live input.
+
+mod options;
+mod song;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use nice_plug::prelude::nice_export_standalone_with_args;
+use rehearsekit_plugin::classes::{Kind, RehearseKit};
+use rehearsekit_plugin_engine::{Settings, Transport};
+
+use self::options::{Asked, Options};
+use self::song::Song;
+
+/// What the audio thread plays instead of the input.
+static SONG: OnceLock<Song> = OnceLock::new();
+/// What was asked for on the command line.
+static OPTIONS: OnceLock<Options> = OnceLock::new();
+
+/// The class without a host.
+struct Standalone;
+
+impl Kind for Standalone {
+    const NAME: &'static str = "RehearseKit";
+    const STEMS: bool = false;
+    const VST3_ID: [u8; 16] = *b"RehearseKitAlone";
+    const CLAP_ID: &'static str = "org.rehearsekit.standalone";
+    const DESCRIPTION: &'static str = "Plays a song without your own instrument";
+
+    fn prepare(settings: &mut Settings) {
+        if let Some(options) = OPTIONS.get() {
+            settings.server.clone_from(&options.server);
+            settings.model.clone_from(&options.model);
+            if let Some(millis) = options.budget_millis {
+                settings.budget_millis = millis;
+            }
+        }
+    }
+
+    fn feed(left: &mut [f32], right: &mut [f32], playhead: &mut Transport) {
+        if let Some(song) = SONG.get() {
+            *playhead = song.play(left, right);
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().collect();
+    let program = if words.is_empty() { "rehearsekit-standalone".to_owned() } else { words.remove(0) };
+    let mut options = match options::read(words) {
+        Ok(Asked::Run(options)) => options,
+        Ok(Asked::Help) => {
+            println!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => return fail(&problem),
+    };
+    log_to_terminal();
+    if let Err(problem) = prepare(&mut options) {
+        return fail(&problem);
+    }
+    let backend = std::iter::once(program).chain(options.backend.clone());
+    let backend: Vec<String> = backend.collect();
+    let _ = OPTIONS.set(options);
+    if nice_export_standalone_with_args::<RehearseKit<Standalone>, _>(backend) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Settles the rate and reads the file at it.
+fn prepare(options: &mut Options) -> Result<(), String> {
+    let file = options.file.as_deref().map(Song::read).transpose()?;
+    // JACK has a rate of its own and nice-plug does not ask for it.
+    let of_jack = if options.wants_jack() { jack_rate_hz() } else { None };
+    let rate_hz = of_jack.or(options.rate_hz).or(file.as_ref().map(|song| song.rate_hz)).unwrap_or(48_000);
+    options.backend.extend(["--sample-rate".to_owned(), rate_hz.to_string()]);
+    if let Some(song) = file {
+        let _ = SONG.set(song.at_rate(rate_hz)?.looped(options.looped));
+    }
+    Ok(())
+}
+
+/// The rate of the JACK server, if one runs.
+fn jack_rate_hz() -> Option<u32> {
+    let (client, _) = jack::Client::new("RehearseKit asks", jack::ClientOptions::NO_START_SERVER).ok()?;
+    Some(client.sample_rate())
+}
+
+fn log_to_terminal() {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).without_time();
+    // Somebody else's logger is as good.
+    let _ = log.try_init();
+}
+
+fn fail(problem: &str) -> ExitCode {
+    eprintln!("rehearsekit-standalone: {problem}");
+    ExitCode::FAILURE
+}

@@ -163,7 +163,7 @@ impl HostSide for Host {
         }
     }
 
-    fn from_any_thread(&self, news: News) -> bool {
+    fn is_told_from_any_thread(&self, news: News) -> bool {
         news != News::Settings
     }
 }

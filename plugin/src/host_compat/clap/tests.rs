@@ -147,7 +147,7 @@ impl Desk {
         let mut inputs = input.each_mut().map(Vec::as_mut_ptr);
         let mut pointers: Vec<_> = memory.iter_mut().map(|bus| bus.each_mut().map(Vec::as_mut_ptr)).collect();
         let input_bus = bus(&mut inputs);
-        let mut outputs: Vec<clap_audio_buffer> = pointers.iter_mut().map(|bus_| bus(bus_)).collect();
+        let mut outputs: Vec<clap_audio_buffer> = pointers.iter_mut().map(bus).collect();
         let given = clap_input_events {
             ctx: (&raw const *events).cast_mut().cast::<c_void>(),
             size: Some(match events.len() {

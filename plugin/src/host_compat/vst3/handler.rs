@@ -85,7 +85,7 @@ impl HostSide for Handler {
         };
     }
 
-    fn from_any_thread(&self, _news: News) -> bool {
+    fn is_told_from_any_thread(&self, _news: News) -> bool {
         false
     }
 }

@@ -1,0 +1,135 @@
+//! The standalone's own words on the command line; all others are the audio back end's.
+
+use std::path::PathBuf;
+
+/// What `--help` says.
+pub(crate) const HELP: &str = "\
+The RehearseKit plugin without a host. Plays a song, or a live input, through a server.
+
+Usage: rehearsekit-standalone [OPTIONS]
+
+  --file PATH          play this WAV or FLAC file; without it, the live input
+  --loop               play the file again and again
+  --server HOST:PORT   the server; default 127.0.0.1:7433
+  --model NAME         the model; default the server's
+  --budget MILLIS      the latency; default 250
+
+  --backend NAME       auto, jack, dummy, or the system's: alsa, core-audio, wasapi; default auto
+  --sample-rate HZ     default the file's, else 48000; JACK's own rate always wins
+  --period-size N      frames per block; default 512, not for JACK
+  --input-device NAME, --output-device NAME
+                       an unknown name lists the known ones; without an input device nothing is recorded
+  --connect-jack-inputs PORT[,PORT]
+                       connect the inputs under JACK
+
+Example: rehearsekit-standalone --file song.flac --loop";
+
+/// A command line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Options {
+    /// The song.
+    pub(crate) file: Option<PathBuf>,
+    /// Whether it begins again at its end.
+    pub(crate) looped: bool,
+    /// See the engine's settings.
+    pub(crate) server: Option<String>,
+    /// See the engine's settings.
+    pub(crate) model: Option<String>,
+    /// See the engine's settings.
+    pub(crate) budget_millis: Option<f64>,
+    /// The rate that was asked for.
+    pub(crate) rate_hz: Option<u32>,
+    /// Words for the back end.
+    pub(crate) backend: Vec<String>,
+}
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Asked {
+    /// To be explained.
+    Help,
+    /// To play.
+    Run(Options),
+}
+
+impl Options {
+    /// Whether JACK may be used, if it is there.
+    pub(crate) fn wants_jack(&self) -> bool {
+        let mut words = self.backend.iter().skip_while(|word| !["-b", "--backend"].contains(&word.as_str()));
+        words.nth(1).is_none_or(|name| name == "auto" || name == "jack")
+    }
+}
+
+/// Reads the words behind the program's name.
+///
+/// # Errors
+/// A sentence about the word that does not fit.
+pub(crate) fn read(words: Vec<String>) -> Result<Asked, String> {
+    let mut options = Options::default();
+    // `--name=value` and `--name value` are the same.
+    let mut words = words.into_iter().flat_map(|word| match word.split_once('=') {
+        Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
+        _ => vec![word],
+    });
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value; see --help"));
+        match word.as_str() {
+            "-h" | "--help" => return Ok(Asked::Help),
+            "--file" => options.file = Some(value()?.into()),
+            "--loop" => options.looped = true,
+            "--server" => options.server = Some(value()?),
+            "--model" => options.model = Some(value()?),
+            "--budget" => {
+                let text = value()?;
+                let millis = text.trim_end_matches("ms").trim().parse::<f64>().ok().filter(|m| m.is_finite());
+                let millis = millis.ok_or_else(|| format!("--budget takes milliseconds, not '{text}'"))?;
+                options.budget_millis = Some(millis);
+            }
+            "-r" | "--sample-rate" => {
+                let text = value()?;
+                let hz = text.parse().ok().filter(|hz| (8_000..=192_000).contains(hz));
+                let hz = hz.ok_or_else(|| format!("--sample-rate takes 8000 to 192000, not '{text}'"))?;
+                options.rate_hz = Some(hz);
+            }
+            _ => options.backend.push(word),
+        }
+    }
+    Ok(Asked::Run(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> Options {
+        match read(words.iter().map(|word| (*word).to_owned()).collect()) {
+            Ok(Asked::Run(options)) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn own_words_are_read_and_others_passed_on() {
+        let read = options(&["--file=a b.wav", "--loop", "-p", "256", "--budget", "93ms", "-r", "44100"]);
+        assert_eq!(read.file, Some(PathBuf::from("a b.wav")));
+        assert_eq!((read.looped, read.budget_millis, read.rate_hz), (true, Some(93.0), Some(44_100)));
+        assert_eq!(read.backend, ["-p", "256"]);
+    }
+
+    #[test]
+    fn jack_is_asked_unless_another_back_end_was_named() {
+        assert!(options(&[]).wants_jack());
+        assert!(options(&["--backend", "jack"]).wants_jack());
+        assert!(!options(&["-b", "alsa"]).wants_jack());
+        assert!(!options(&["--backend=dummy"]).wants_jack());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let refused = |words: &[&str]| read(words.iter().map(|w| (*w).to_owned()).collect()).unwrap_err();
+        assert!(refused(&["--budget", "soon"]).contains("milliseconds"));
+        assert!(refused(&["--file"]).contains("--file"));
+        assert!(refused(&["--sample-rate", "12"]).contains("8000"));
+        assert_eq!(read(vec!["--help".to_owned()]), Ok(Asked::Help));
+    }
+}

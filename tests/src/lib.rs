@@ -2,4 +2,6 @@
 //! nothing here is ever shipped, and what stands in for a part of the system says so in its name.
 
 pub mod fuzz;
+pub mod house;
 pub mod netsim;
+pub mod plugin_host;

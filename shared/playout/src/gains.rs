@@ -33,6 +33,8 @@ pub(crate) struct Smoothed {
     used: [bool; StemSet::MAX],
     current: [f32; StemSet::MAX],
     target: [f32; StemSet::MAX],
+    /// The largest effective gain, which the mix gets where it stands in for the stems.
+    largest: f32,
     settled: bool,
     started: bool,
 }
@@ -45,6 +47,7 @@ impl Smoothed {
             used: [false; StemSet::MAX],
             current: unity,
             target: unity,
+            largest: 1.0,
             settled: true,
             started: false,
         };
@@ -57,10 +60,18 @@ impl Smoothed {
         self.started = false;
     }
 
-    /// Other stems: lanes that fall silent and lanes that come in do so in a ramp.
+    /// Other stems. To be called while none is heard: lanes that come in or fall silent do so at once, only the
+    /// largest gain goes there in a ramp.
     pub(crate) fn lay_out(&mut self, layout: &Layout) {
+        let before = self.used;
         self.used = std::array::from_fn(|lane| layout.has(lane));
         self.retarget();
+        for (lane, current) in self.current.iter_mut().enumerate() {
+            if self.used[lane] != before[lane] {
+                *current = self.target[lane];
+            }
+        }
+        self.settled = false;
     }
 
     /// Where to go. Lanes that `gains` does not name stay at 0 dB.
@@ -71,6 +82,7 @@ impl Smoothed {
         self.retarget();
         if !self.started {
             self.current = self.target;
+            self.largest = max(&self.current);
             self.started = true;
             self.settled = true;
         }
@@ -82,24 +94,31 @@ impl Smoothed {
             let silent = !used || gain.muted || (any_solo && !gain.soloed) || !gain.linear.is_finite();
             *target = if silent { 0.0 } else { gain.linear.max(0.0) };
         }
-        self.settled = self.current == self.target;
+        self.settled &= self.current == self.target;
     }
 
-    /// One frame further; gives the gain of every lane.
-    pub(crate) fn step(&mut self) -> &[f32; StemSet::MAX] {
+    /// One frame further; gives the gain of every lane, and the largest.
+    pub(crate) fn step(&mut self) -> (&[f32; StemSet::MAX], f32) {
         if !self.settled {
             for (current, target) in self.current.iter_mut().zip(self.target) {
                 *current = slide(*current, target);
             }
-            self.settled = self.current == self.target;
+            let largest = max(&self.current);
+            self.largest = slide(self.largest, largest);
+            self.settled = self.current == self.target && self.largest == largest;
         }
-        &self.current
+        (&self.current, self.largest)
     }
+}
+
+fn max(gains: &[f32]) -> f32 {
+    gains.iter().fold(0.0, |a: f32, &b| a.max(b))
 }
 
 /// One frame of a ramp from `current` to `target`.
 pub(crate) fn slide(current: f32, target: f32) -> f32 {
-    current + (target - current).clamp(-STEP, STEP)
+    let way = target - current;
+    if way.abs() <= STEP { target } else { current + STEP.copysign(way) }
 }
 
 #[cfg(test)]
@@ -109,7 +128,7 @@ mod tests {
     fn aimed(gains: &[StemGains]) -> Vec<f32> {
         let mut smoothed = Smoothed::new(&Layout::in_order(gains.len(), 0));
         smoothed.aim(gains);
-        smoothed.step()[..gains.len()].to_vec()
+        smoothed.step().0[..gains.len()].to_vec()
     }
 
     #[test]
@@ -129,15 +148,15 @@ mod tests {
     fn a_change_is_a_ramp_that_ends_exactly() {
         let mut smoothed = Smoothed::new(&Layout::in_order(2, 1));
         smoothed.aim(&[StemGains::default(); 2]);
-        assert_eq!(smoothed.step()[..2], [1.0, 1.0]);
+        assert_eq!(smoothed.step().0[..2], [1.0, 1.0]);
         smoothed.aim(&[StemGains { linear: 0.3, ..StemGains::default() }, StemGains::default()]);
         let mut before = 1.0;
         for _ in 0..200 {
-            let now = smoothed.step()[0];
+            let now = smoothed.step().0[0];
             assert!((before - now).abs() <= STEP * 1.0001);
             before = now;
         }
-        assert_eq!(smoothed.step()[..2], [0.3, 1.0]);
+        assert_eq!(smoothed.step().0[..2], [0.3, 1.0]);
     }
 
     #[test]
@@ -145,13 +164,15 @@ mod tests {
         let on = StemGains::default();
         let mut smoothed = Smoothed::new(&Layout::in_order(2, 1));
         smoothed.aim(&[on, on, StemGains { soloed: true, linear: 4.0, ..on }]);
-        assert_eq!(smoothed.step(), &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(smoothed.step(), (&[1.0, 1.0, 0.0, 0.0, 0.0, 0.0], 1.0));
         smoothed.lay_out(&Layout::in_order(3, 1));
-        let first = *smoothed.step();
-        assert!((0.0..=1.0).contains(&first[0]) && first[2] > 0.0 && first[2] <= STEP);
+        let (gains, largest) = smoothed.step();
+        assert_eq!(gains[2], 4.0, "it comes in where nobody hears it");
+        assert!(gains[0] < 1.0 && gains[0] >= 1.0 - STEP, "the others are no longer alone");
+        assert!(largest > 1.0 && largest <= 1.0 + STEP, "this one is heard");
         for _ in 0..2_000 {
             smoothed.step();
         }
-        assert_eq!(smoothed.step(), &[0.0, 0.0, 4.0, 0.0, 0.0, 0.0]);
+        assert_eq!(smoothed.step(), (&[0.0, 0.0, 4.0, 0.0, 0.0, 0.0], 4.0));
     }
 }

@@ -54,7 +54,7 @@ impl Playout {
                 ring[put] = sample;
                 Peaks::raise(&mut self.peaks.input[channel], sample);
             }
-            let gains: [f32; LANES] = *self.gains.step();
+            let (&gains, largest): (&[f32; LANES], f32) = self.gains.step();
             let to = at.start + i;
             if at.out + (i as i64) < self.origin as i64 {
                 stems_out.iter_mut().flatten().for_each(|out| out[to] = 0.0);
@@ -66,7 +66,6 @@ impl Playout {
             }
             let b = self.bypass[1];
             let w = begin + (end - begin) * (at.offset + i) as f32 / SLOT_FRAMES as f32;
-            let largest = gains.iter().fold(0.0, |a: f32, &b| a.max(b));
             let dry = f64::from((1.0 - b) * (largest + w * (gains[closing] - largest)) + b);
             let wet = w * (1.0 - b);
             let take = put.wrapping_sub(self.config.latency_frames as usize) & mask;

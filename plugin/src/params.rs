@@ -54,7 +54,7 @@ impl StripParams {
     /// The fader in dB, −∞ at its foot.
     pub fn gain_db(&self) -> f32 {
         let db = self.gain.value();
-        if db <= GAIN_FOOT_DB { f32::NEG_INFINITY } else { db }
+        if is_foot(db) { f32::NEG_INFINITY } else { db }
     }
 }
 
@@ -109,8 +109,14 @@ impl RehearseParams {
     }
 }
 
+/// As near to the foot as no text can tell.
+fn is_foot(db: f32) -> bool {
+    (db * 10.0).round() <= GAIN_FOOT_DB * 10.0
+}
+
+/// Reading the text again gives the same text, as hosts and validators expect: so there is no "-0.0".
 fn gain_to_text(db: f32) -> String {
-    if db <= GAIN_FOOT_DB { "-inf".to_owned() } else { format!("{db:.1}") }
+    if is_foot(db) { "-inf".to_owned() } else { format!("{:.1}", (db * 10.0).round() / 10.0 + 0.0) }
 }
 
 fn text_to_gain(text: &str) -> Option<f32> {
@@ -151,6 +157,10 @@ mod tests {
     #[test]
     fn the_foot_of_a_fader_is_silence_in_numbers_and_words() {
         assert_eq!(gain_to_text(GAIN_FOOT_DB), "-inf");
+        for step in 0..=9600 {
+            let text = gain_to_text(GAIN_FOOT_DB + step as f32 / 100.0);
+            assert_eq!(text_to_gain(&format!("{text} dB")).map(gain_to_text), Some(text));
+        }
         for text in ["-inf", "-inf dB", "-INF", "-∞", "-200"] {
             assert_eq!(text_to_gain(text), Some(GAIN_FOOT_DB), "{text}");
         }

@@ -17,6 +17,9 @@ use crate::settings::SettingsCell;
 /// The rate that a latency is told for while the host has set none.
 const RATE_UNTIL_TOLD_HZ: u32 = 48_000;
 
+/// No latency of a running engine.
+const NO_ENGINE: u32 = u32::MAX;
+
 /// Something the host must hear of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum News {
@@ -50,6 +53,8 @@ pub struct Shared {
     pointers: Vec<ParamPtr>,
     engine: Mutex<Option<AudioEngine>>,
     setup: Mutex<Option<AudioSetup>>,
+    /// The latency of `engine`, for those who must not wait for it.
+    running_frames: AtomicU32,
     rate_hz: AtomicU32,
     host: Mutex<Option<Arc<dyn HostSide>>>,
 }
@@ -73,6 +78,7 @@ impl Default for Shared {
             pointers,
             engine: Mutex::new(None),
             setup: Mutex::new(None),
+            running_frames: AtomicU32::new(NO_ENGINE),
             rate_hz: AtomicU32::new(0),
             host: Mutex::new(None),
         }
@@ -112,15 +118,17 @@ impl Shared {
         self.rate_hz.load(Ordering::Relaxed)
     }
 
-    /// The latency by the settings, in frames at the host's rate: what the next activation will have.
+    /// The latency by the settings, in frames at the host's rate: what the next activation will have. Waits for
+    /// whoever changes settings, so not for the audio thread.
     pub fn latency_frames(&self) -> u32 {
         let told = self.rate_hz.load(Ordering::Relaxed);
         self.instance.latency_frames(if told == 0 { RATE_UNTIL_TOLD_HZ } else { told })
     }
 
-    /// The latency of the engine that runs now.
+    /// The latency of the engine that runs now. Any thread.
     pub fn running_latency_frames(&self) -> Option<u32> {
-        lock(&self.engine).as_ref().map(AudioEngine::latency_frames)
+        let frames = self.running_frames.load(Ordering::Relaxed);
+        (frames != NO_ENGINE).then_some(frames)
     }
 
     /// What the host activated us with; `None` while it has not.
@@ -133,6 +141,8 @@ impl Shared {
         self.set_rate(setup.rate_hz);
         let engine = self.instance.activate(setup);
         *lock(&self.setup) = Some(setup);
+        self.running_frames.store(engine.latency_frames(), Ordering::Relaxed);
+        // Only for the moment of the exchange: the audio thread does not wait for it.
         let old = lock(&self.engine).replace(engine);
         drop(old);
     }
@@ -141,6 +151,7 @@ impl Shared {
     pub fn deactivate(&self) {
         self.instance.deactivate();
         *lock(&self.setup) = None;
+        self.running_frames.store(NO_ENGINE, Ordering::Relaxed);
         let old = lock(&self.engine).take();
         drop(old);
     }

@@ -22,6 +22,7 @@ const MODELS: &str = "rehearsekit-models";
 const SERVER: &str = "rehearsekit-server";
 const CLI: &str = "rehearsekit-cli";
 const TESTS: &str = "rehearsekit-tests";
+const HOST_TESTS: &str = "rehearsekit-host-tests";
 const XTASK: &str = "xtask";
 
 /// Every crate of the workspace. A crate that is not here has no place yet, and that is an error.
@@ -40,6 +41,8 @@ const ROOMS: &[Room] = &[
     // The command is both sides: it serves, and it streams as the plugin will.
     Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, MODELS, SERVER] },
     Room { name: TESTS, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, PLUGIN_ENGINE, MODELS, SERVER] },
+    // What is bundled and what is served are tested as programs.
+    Room { name: HOST_TESTS, knows: &[AUDIO] },
     Room { name: XTASK, knows: &[] },
 ];
 
@@ -51,6 +54,10 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rustls", &[CLIENT, SERVER, TESTS], "the wire format is sans-IO"),
     ("axum", &[SERVER, TESTS], "only the server speaks HTTP"),
     ("symphonia", &[SERVER], "one place decodes songs"),
+    ("nice-plug", &[PLUGIN], "one place knows the plugin framework"),
+    ("vst3", &[PLUGIN], "one place knows the plugin formats"),
+    ("clap-sys", &[PLUGIN], "one place knows the plugin formats"),
+    ("egui", &[GUI, PLUGIN], "only the window draws"),
     ("clap", &[CLI, XTASK], "libraries take values, not command lines"),
     ("anyhow", &[CLI, XTASK, TESTS], "libraries have typed errors"),
     ("ctrlc", &[CLI, XTASK], "signals belong to programs, not to libraries"),
@@ -66,6 +73,12 @@ const NEVER_UNDER: &[(&str, &str, &str)] = &[
     (MODELS, "tokio", "inference runs on threads of its own"),
     (CLIENT, "axum", "the plugin carries no HTTP server"),
     (CLIENT, "ort", "the plugin carries no inference"),
+    (PLUGIN_ENGINE, "nice-plug", "the engine knows no plugin framework"),
+    (GUI, "nice-plug", "the window knows no plugin framework"),
+    (GUI, "tokio", "the window knows no network"),
+    (PLUGIN, "ort", "the plugin carries no inference"),
+    (PLUGIN, "axum", "the plugin carries no HTTP server"),
+    (CLI, "alsa-sys", "the command builds without audio libraries"),
     (XTASK, "cc", "xtask prepares machines that have no compiler for C yet"),
     (XTASK, "cmake", "xtask prepares machines that have no build tools yet"),
     (XTASK, "pkg-config", "xtask prepares machines that have no libraries yet"),

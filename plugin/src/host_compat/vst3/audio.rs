@@ -119,9 +119,6 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
     }
 
     unsafe fn setProcessing(&self, on: TBool) -> tresult {
-        if !self.active.load(Ordering::Acquire) && on != 0 {
-            return kResultFalse;
-        }
         // SAFETY: forwarded as the host called it.
         unsafe { self.inner.setProcessing(on) }
     }

@@ -154,7 +154,6 @@ fn nothing_is_played_before_a_host_has_set_up_and_activated() {
     unsafe {
         assert_eq!(object.process(std::ptr::null_mut()), kInvalidArgument);
         assert_eq!(object.setActive(1), kResultFalse);
-        assert_eq!(object.setProcessing(1), kResultFalse);
         let mut setup = ProcessSetup {
             processMode: 0,
             symbolicSampleSize: 0,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use common::{Client, Manner, PATIENCE, config, eventually, serve};
-use rehearsekit_client::{Decimation, LinkError, LinkState, ServerTrust};
+use rehearsekit_client::{Decimation, LinkError, LinkState, Refusal, RefusalCode, ServerTrust};
 use rehearsekit_protocol::Mode;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,4 +198,63 @@ async fn an_offline_render_that_loses_its_server_fails_for_good() {
     assert!(matches!(state, LinkState::Failed(LinkError::Interrupted(_))), "{state:?}");
     // Nobody waits for room in the ring of a link that has failed.
     client.play_until("drained", |client, _| client.link.stats().unsent_frames > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_is_led_to_another_server_and_positions_go_on() {
+    let (first, second) = (serve(Manner::Serve, 0), serve(Manner::Serve, 0));
+    let mut client = Client::new(config(first.address, Mode::Live), 4_096, 4_096);
+    client.until_live().await;
+    client.play_until("a first chunk", |_, frames| frames > 0).await;
+    let changed_at = client.position;
+    client.link.reconfigure(config(second.address, Mode::Live));
+    let mut behind = 0;
+    while behind < 5_000 {
+        let ranges = client.play_until("stems of the other", |_, frames| frames > 0).await;
+        behind += ranges.iter().filter(|(start, _)| *start >= changed_at).map(|(s, e)| e - s).sum::<u64>();
+    }
+    eventually("a goodbye", || first.seen.goodbyes.load(Relaxed) == 1).await;
+    assert_eq!(second.seen.sessions.load(Relaxed), 1);
+
+    // Also while it is still looking, and waiting to look again.
+    let refusal = Refusal::new(RefusalCode::BudgetTooSmall, "not here", None);
+    let refusing = serve(Manner::Refuse(refusal), 0);
+    client.link.reconfigure(config(refusing.address, Mode::Live));
+    client.until("refused", |state| matches!(state, LinkState::Refused(_))).await;
+    client.link.reconfigure(config(first.address, Mode::Live));
+    client.until_live().await;
+    let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.link.reconfigure(config(deaf.local_addr().unwrap(), Mode::Live));
+    client.until("looking", |state| matches!(state, LinkState::Connecting { .. })).await;
+    client.link.reconfigure(config(second.address, Mode::Live));
+    client.until_live().await;
+    assert_eq!(second.seen.sessions.load(Relaxed), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offline_render_waits_for_a_server_that_is_not_there_yet_and_loses_nothing() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut client = Client::new(config(address, Mode::Reliable), 256, 4_096);
+    for _ in 0..100 {
+        assert!(client.push(0));
+    }
+    let failed = |state: &LinkState| matches!(state, LinkState::Connecting { last_error: Some(_), .. });
+    client.until("a failed attempt", failed).await;
+    let mut server = None;
+    eventually("the port is free", || {
+        server = common::try_serve(Manner::Serve, address.port()).ok();
+        server.is_some()
+    })
+    .await;
+    client.until_live().await;
+    client.link.finish();
+    let mut ranges = Vec::new();
+    eventually("all stems", || {
+        ranges.extend(client.take());
+        ranges.iter().map(|(start, end)| end - start).sum::<u64>() == 6_400
+    })
+    .await;
+    assert_eq!(client.link.stats().unsent_frames, 0);
 }

@@ -142,7 +142,7 @@ fn an_offline_render_is_the_servers_pipeline_bit_by_bit_and_sums_to_the_mix() {
 #[test]
 fn two_renders_are_the_same_bits_whatever_the_blocks_and_the_rate() {
     let closet = Closet::open();
-    for rate_hz in [44_100, 96_000] {
+    for rate_hz in [44_100, 96_000, 192_000] {
         let song = song(rate_hz, rate_hz as usize);
         let (_, once) = render(closet.settings(300.0), rate_hz, &song, 2, 512);
         let (_, again) = render(closet.settings(300.0), rate_hz, &song, 3, 512);

@@ -43,11 +43,12 @@ pub fn config(data: &Path, listen: SocketAddr, models: &[&str]) -> Config {
     Config::load(&Sources { flags, ..Sources::default() }).unwrap()
 }
 
-/// A data folder of the test's own that borrows the installed models.
-pub fn installed_models() -> tempfile::TempDir {
+/// A data folder of the test's own, in `parent`, that borrows the installed models. One per process: ONNX Runtime
+/// cannot be loaded twice.
+pub fn installed_models(parent: &Path) -> tempfile::TempDir {
     let installed = std::env::var_os("REHEARSEKIT_DATA").map(PathBuf::from);
     let installed = installed.expect("set REHEARSEKIT_DATA, or run cargo xtask test, which does");
-    let data = tempfile::tempdir().unwrap();
+    let data = tempfile::tempdir_in(parent).unwrap();
     for folder in ["models", "runtime", "devices"] {
         let from = std::path::absolute(installed.join(folder)).unwrap();
         std::fs::create_dir_all(&from).unwrap();

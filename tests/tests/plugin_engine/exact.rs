@@ -1,7 +1,10 @@
 //! Offline renders with real Spleeter weights, to the bit: against the same pipeline without any plugin or
 //! network, against themselves, and across loops.
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use rehearsekit_audio::{SampleRate, measure::energy};
 use rehearsekit_plugin_engine::{AudioSetup, LinkView, Settings, StripValues};
@@ -22,14 +25,19 @@ struct Closet {
 }
 
 impl Closet {
-    fn open() -> Self {
-        let mut kept = None;
-        let house = House::open(installed_models(), any_port(), &[MODEL], |config| {
-            let engine = Arc::new(ModelEngine::new(config));
-            kept = Some(Arc::clone(&engine));
-            engine
-        });
-        Self { house, engine: kept.unwrap() }
+    /// The one of this process.
+    fn open() -> &'static Self {
+        static CLOSET: OnceLock<Closet> = OnceLock::new();
+        CLOSET.get_or_init(|| {
+            let mut kept = None;
+            let data = installed_models(Path::new(env!("CARGO_TARGET_TMPDIR")));
+            let house = House::open(data, any_port(), &[MODEL], |config| {
+                let engine = Arc::new(ModelEngine::new(config));
+                kept = Some(Arc::clone(&engine));
+                engine
+            });
+            Self { house, engine: kept.unwrap() }
+        })
     }
 
     fn settings(&self, budget_millis: f64) -> Settings {
@@ -197,7 +205,7 @@ fn eight_renders_at_once_are_what_one_is_alone() {
     let song = song(48_000, 48_000);
     let alone = render(closet.settings(250.0), 48_000, &song, 6, 512).1.bits();
     let together: Vec<Vec<u32>> = std::thread::scope(|scope| {
-        let (song, closet) = (&song, &closet);
+        let song = &song;
         let renders: Vec<_> = (0..8)
             .map(|n| scope.spawn(move || render(closet.settings(250.0), 48_000, song, n, 512).1))
             .collect();

@@ -59,7 +59,10 @@ pub(crate) fn link_config(
         },
     };
     let id = settings.instance.to_string();
-    let block_frames = setup.max_block_frames.max(SLOT_FRAMES as u32).div_ceil(decimation.factor());
+    // A bounce waits within a block until all of it is there, so a large block (pedalboard's 8192 frames) costs no
+    // latency; counted, it would make a server refuse a budget that holds live.
+    let host_block_frames = if setup.offline { SLOT_FRAMES as u32 } else { setup.max_block_frames };
+    let block_frames = host_block_frames.max(SLOT_FRAMES as u32).div_ceil(decimation.factor());
     let config = LinkConfig {
         server: settings.server().to_owned(),
         trust,

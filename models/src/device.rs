@@ -1,7 +1,7 @@
 //! What inference costs on this device: measured once, remembered in the data directory.
 //!
 //! The table is keyed by the device (processor and threads), the model and the geometry's cost key. A cost is
-//! the median of a few runs; how much a stall may add is the planner's business.
+//! the lower quartile of a few runs; how much a stall may add is the planner's business.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use crate::plan::CostTable;
 struct DeviceFile {
     /// What the device is, for a reader.
     device: String,
-    /// Median run in microseconds, by model and cost key.
+    /// Usual run in microseconds, by model and cost key.
     typical_micros: BTreeMap<String, BTreeMap<String, u64>>,
 }
 

@@ -34,10 +34,14 @@ use crate::{
 };
 
 /// Runs per geometry when the device is measured, the first one not counted: as many as fit into the time, but
-/// enough for a median, and no more than it takes to be sure of one.
+/// enough to choose from.
 const MEASURED_RUNS: RangeInclusive<usize> = 3..=7;
+/// Runs to tell whether what is remembered still holds.
+const CHECKING_RUNS: RangeInclusive<usize> = 3..=3;
 /// Time for the runs of one geometry.
 const MEASURING_TIME: Duration = Duration::from_secs(3);
+/// A device that now takes less than this share of what is remembered was busy when it was measured.
+const BUSY_THEN: f64 = 0.7;
 
 /// How a model uses the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +236,8 @@ impl Model {
     }
 
     /// What this device costs: remembered, or measured now (seconds) and remembered. `progress` gets
-    /// (geometries measured, geometries in all).
+    /// (geometries measured, geometries in all). What was remembered from a busy moment, as the first geometry
+    /// tells, is measured again: or the device would be refused for good what it can do.
     pub fn costs(
         &self,
         devices: &DeviceCosts,
@@ -240,16 +245,22 @@ impl Model {
     ) -> Result<CostTable, ModelError> {
         let mut costs = devices.recall(self.name());
         let geometries = self.geometries_to_measure();
+        if let Some((first, remembered)) =
+            geometries.first().and_then(|g| Some((g, *costs.get(&g.cost_key())?)))
+            && self.time_runs(first.clone(), CHECKING_RUNS)? < remembered.mul_f64(BUSY_THEN)
+        {
+            costs.clear();
+        }
         let missing: Vec<_> = geometries.iter().filter(|g| !costs.contains_key(&g.cost_key())).collect();
         for (done, geometry) in missing.iter().enumerate() {
             progress(done, missing.len());
             let typical = self.time_runs((*geometry).clone(), MEASURED_RUNS)?;
             costs.insert(geometry.cost_key(), typical);
         }
+        // What was loaded to be measured may never be used; a gigabyte of it for the larger models.
+        self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if !missing.is_empty() {
             progress(missing.len(), missing.len());
-            // What was loaded to be measured may never be used; a gigabyte of it for the larger models.
-            self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
             if let Err(error) = devices.remember(self.name(), &costs) {
                 tracing::warn!(%error, "the measured costs of this device could not be kept");
             }
@@ -278,7 +289,8 @@ impl Model {
         }
     }
 
-    /// The median of `runs` hops of noise after a first one: what a stall of a busy machine does not move.
+    /// The lower quartile of `runs` hops of noise after a first one: what they take when nothing else is in the
+    /// way, and neither a stall nor a lucky run.
     fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
         let wanted: Vec<usize> = self.stems().travelling().collect();
         let mut sum = OverlapAdd::new(2 * wanted.len(), 0);
@@ -300,7 +312,7 @@ impl Model {
             times.push(started.elapsed());
         }
         times.sort();
-        Ok(times.get(times.len() / 2).copied().unwrap_or_default())
+        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
     }
 
     pub(crate) fn unet_pool(

@@ -22,7 +22,7 @@ use crate::{
 
 /// Share of a hop's duration that a typical inference may take.
 const LOAD_LIMIT: f64 = 0.8;
-/// An inference's p99 is taken for twice its median (shared machines stall by that factor) as long as that is no
+/// An inference's p99 is taken for twice what it usually takes (shared machines stall by that factor) as long as that is no
 /// more than this much longer, and for one and a half times beyond.
 const STALL: Duration = Duration::from_millis(50);
 /// Hops that are tried for a spectral model, in columns.
@@ -86,7 +86,7 @@ impl fmt::Display for Geometry {
     }
 }
 
-/// What one inference costs, by [`Geometry::cost_key`]: its median.
+/// What one inference costs, by [`Geometry::cost_key`]: what it usually takes, undisturbed.
 pub type CostTable = std::collections::BTreeMap<String, Duration>;
 
 /// What the device is taken to cost.

@@ -188,13 +188,14 @@ impl Model {
         Ok(())
     }
 
-    /// Separates a whole song. Blocks of all stems go to `sink` in order; they sum to the song.
+    /// Separates a whole song. Blocks of all stems go to `sink` in order; they sum to the song. Returns the time
+    /// spent in inference.
     pub fn separate(
         &self,
         song: &Audio,
         sink: &mut StemSink<'_>,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), ModelError> {
+    ) -> Result<Duration, ModelError> {
         let pipeline = self.pipeline(self.offline_geometry(), song.rate())?;
         offline::run(song, pipeline, self.stems().closing(), sink, progress)
     }
@@ -207,7 +208,7 @@ impl Model {
         plan: &Plan,
         sink: &mut StemSink<'_>,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), ModelError> {
+    ) -> Result<Duration, ModelError> {
         offline::run(song, self.live(plan)?, self.stems().closing(), sink, progress)
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Beyond the decoded song itself, memory is bounded by the window: stems leave block by block.
 
+use std::time::Duration;
+
 use rehearsekit_audio::{Audio, stems::close_sum};
 
 use crate::{
@@ -25,29 +27,33 @@ pub struct StemBlock {
 pub type StemSink<'a> = dyn FnMut(StemBlock) -> Result<(), ModelError> + 'a;
 
 /// Runs `song` through `pipeline` (opened at the song's rate) and hands out blocks whose stems sum to it.
-/// `closing` is the index of the stem that closes the sum; `progress` gets (frames done, frames in all).
+/// `closing` is the index of the stem that closes the sum; `progress` gets (frames done, frames in all). Returns
+/// the time spent in inference.
 pub(crate) fn run(
     song: &Audio,
     mut pipeline: LivePipeline,
     closing: usize,
     sink: &mut StemSink<'_>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), ModelError> {
+) -> Result<Duration, ModelError> {
     let [left, right] = song.stereo();
     let total = song.frames() as u64;
+    let mut inference = Duration::ZERO;
     progress(0, total);
     pipeline.start_epoch(0);
     for (left, right) in left.chunks(BLOCK_FRAMES).zip(right.chunks(BLOCK_FRAMES)) {
         if let Some(chunk) = pipeline.push([left, right])? {
             progress(chunk.first_frame + chunk.frames() as u64, total);
+            inference += chunk.inference;
             sink(close(song, chunk, closing))?;
         }
     }
     if let Some(chunk) = pipeline.finish_epoch()? {
+        inference += chunk.inference;
         sink(close(song, chunk, closing))?;
     }
     progress(total, total);
-    Ok(())
+    Ok(inference)
 }
 
 /// The travelling stems of `chunk` in the song's channel count, and the one that closes the sum.

@@ -47,9 +47,9 @@ pub(crate) fn run(args: &SeparateArgs, data: Option<&Path>) -> Result<(), Failur
     if interrupt::requested() {
         return Err(Failure::cancelled());
     }
-    result.map_err(Failure::run)?;
+    let inference = result.map_err(Failure::run)?;
     let files = writer.finish()?;
-    report(args, &song, model.name(), &files, began.elapsed())
+    report(args, &song, model.name(), &files, [began.elapsed(), inference])
 }
 
 /// Decodes a song with a progress bar; Ctrl-C ends it.
@@ -69,7 +69,7 @@ fn report(
     song: &Audio,
     model: &str,
     files: &[WrittenStem],
-    elapsed: Duration,
+    [elapsed, inference]: [Duration; 2],
 ) -> Result<(), Failure> {
     let clipped: u64 = files.iter().map(|f| f.clipped_samples).sum();
     if clipped > 0 {
@@ -90,6 +90,7 @@ fn report(
             "rate_hz": song.rate().hz(),
             "seconds": seconds,
             "elapsed_seconds": elapsed.as_secs_f64(),
+            "inference_seconds": inference.as_secs_f64(),
             "realtime_factor": realtime_factor,
         }));
     }

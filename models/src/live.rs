@@ -87,11 +87,24 @@ impl Live {
     /// Ends the run: gives all frames up to the last one pushed. What the model would like to see behind the
     /// end is the mirrored tail.
     pub fn finish(&mut self) -> Result<Vec<Vec<f32>>, RuntimeError> {
+        let mut all = vec![Vec::new(); self.channels];
+        loop {
+            let (channels, done) = self.finish_some()?;
+            all.iter_mut().zip(channels).for_each(|(all, some)| all.extend(some));
+            if done {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// As [`Self::finish`], one inference at a time: what it has finished, and whether that was all. Whoever waits
+    /// for the first of these frames need not wait for the last.
+    pub fn finish_some(&mut self) -> Result<(Vec<Vec<f32>>, bool), RuntimeError> {
         let (end, shape) = (self.pushed, self.shape());
+        let hop = shape.hop_frames as u64;
         let held = self.tail[0].len() as i64;
-        let mut mirrored = 0i64;
-        let mut given = shape.given(self.hops * shape.hop_frames as u64);
-        while given < end && held > 0 {
+        if shape.given(self.hops * hop) < end && held > 0 {
+            let mirrored = (self.hops * hop) as i64 + self.pending[0].len() as i64 - end as i64;
             for (pending, tail) in self.pending.iter_mut().zip(&self.tail) {
                 let missing = shape.hop_frames - pending.len();
                 pending.extend((0..missing as i64).map(|i| {
@@ -100,11 +113,11 @@ impl Live {
                     if index >= 2 * held - 1 { 0.0 } else { tail[reflect(index, 0, held - 1) as usize] }
                 }));
             }
-            mirrored = (self.hops as i64 + 1) * shape.hop_frames as i64 - end as i64;
             self.run_hops()?;
-            given = shape.given(self.hops * shape.hop_frames as u64);
         }
-        Ok(self.sum.take_until(end))
+        let given = shape.given(self.hops * hop);
+        let done = given >= end || held == 0;
+        Ok((self.sum.take_until(if done { end } else { given }), done))
     }
 
     fn run_hops(&mut self) -> Result<(), RuntimeError> {

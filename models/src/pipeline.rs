@@ -116,6 +116,8 @@ pub struct LivePipeline {
     epoch_start: u64,
     pushed: u64,
     given: u64,
+    /// The end of the epoch has been pushed through the first resampler.
+    finishing: bool,
     shape: PipelineShape,
 }
 
@@ -134,7 +136,7 @@ impl LivePipeline {
             Some((to_model, Resampler::new(model_rate, rate, 2 * wanted, RESAMPLE_FRAMES)?))
         };
         let shape = PipelineShape::new(live.shape(), rate, model_rate);
-        Ok(Self { live, resamplers, epoch_start: 0, pushed: 0, given: 0, shape })
+        Ok(Self { live, resamplers, epoch_start: 0, pushed: 0, given: 0, finishing: false, shape })
     }
 
     /// Starts an epoch whose first frame is `position`; what was not finished of the last one is forgotten.
@@ -145,6 +147,7 @@ impl LivePipeline {
             back.reset();
         }
         (self.epoch_start, self.pushed, self.given) = (position, 0, 0);
+        self.finishing = false;
     }
 
     /// Frames that may still be pushed before an inference happens (0: the next push runs one).
@@ -173,24 +176,54 @@ impl LivePipeline {
 
     /// Ends the epoch: gives everything up to the last frame pushed.
     pub fn finish_epoch(&mut self) -> Result<Option<StemChunk>, PipelineError> {
-        let channels = match &mut self.resamplers {
-            None => self.live.finish()?,
-            Some((to_model, back)) => {
+        let mut whole: Option<StemChunk> = None;
+        loop {
+            let (chunk, done) = self.finish_some()?;
+            match (&mut whole, chunk) {
+                (Some(whole), Some(chunk)) => {
+                    whole.inference += chunk.inference;
+                    whole.channels.iter_mut().zip(chunk.channels).for_each(|(all, some)| all.extend(some));
+                }
+                (None, chunk) => whole = chunk,
+                (Some(_), None) => {}
+            }
+            if done {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// As [`Self::finish_epoch`], one inference at a time: what is finished, and whether that was everything. To be
+    /// called until it is. Whoever waits for the first of these frames need not wait for the last.
+    pub fn finish_some(&mut self) -> Result<(Option<StemChunk>, bool), PipelineError> {
+        let begun = std::mem::replace(&mut self.finishing, true);
+        let (channels, done) = match &mut self.resamplers {
+            None => self.live.finish_some()?,
+            Some((to_model, back)) if !begun => {
                 // Enough silence to bring the last real frame through both filters.
                 let silence = vec![0.0; 2 * to_model.blocks().input_frames];
                 let at_model = to_model.push(&[&silence, &silence]);
-                let mut channels = back.push(&self.live.push([&at_model[0], &at_model[1]])?);
-                let rest = vec![vec![0.0; 4 * back.blocks().input_frames]; channels.len()];
-                let finished = self.live.finish()?;
-                for ((channel, a), b) in channels.iter_mut().zip(back.push(&finished)).zip(back.push(&rest)) {
-                    channel.extend(a);
-                    channel.extend(b);
-                    channel.truncate((self.pushed - self.given) as usize);
+                (back.push(&self.live.push([&at_model[0], &at_model[1]])?), false)
+            }
+            Some((_, back)) => {
+                let (finished, done) = self.live.finish_some()?;
+                let mut channels = back.push(&finished);
+                if done {
+                    let rest = vec![vec![0.0; 4 * back.blocks().input_frames]; channels.len()];
+                    channels
+                        .iter_mut()
+                        .zip(back.push(&rest))
+                        .for_each(|(channel, rest)| channel.extend(rest));
                 }
-                channels
+                (channels, done)
             }
         };
-        Ok(self.chunk(channels))
+        let left = (self.pushed - self.given) as usize;
+        let channels = channels.into_iter().map(|mut channel| {
+            channel.truncate(left);
+            channel
+        });
+        Ok((self.chunk(channels.collect()), done))
     }
 
     fn chunk(&mut self, channels: Vec<Vec<f32>>) -> Option<StemChunk> {

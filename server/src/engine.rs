@@ -91,6 +91,11 @@ pub trait Pipeline: Send {
     fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Chunk>, EngineError>;
     /// Gives the rest of the epoch up to its last frame.
     fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError>;
+    /// As [`Self::finish_epoch`] in parts of about one inference, so that the first of them need not wait for the
+    /// last: what is ready, and whether that was all. Called until it is.
+    fn finish_some(&mut self) -> Result<(Vec<Chunk>, bool), EngineError> {
+        Ok((self.finish_epoch()?, true))
+    }
     /// Frames that may still be pushed before an inference happens.
     fn frames_until_work(&self) -> usize;
 }

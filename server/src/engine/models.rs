@@ -142,6 +142,11 @@ impl Pipeline for LivePipeline {
         Ok(chunk.map(Chunk::from).into_iter().collect())
     }
 
+    fn finish_some(&mut self) -> Result<(Vec<Chunk>, bool), EngineError> {
+        let (chunk, done) = Self::finish_some(self).map_err(|error| EngineError(error.to_string()))?;
+        Ok((chunk.map(Chunk::from).into_iter().collect(), done))
+    }
+
     fn frames_until_work(&self) -> usize {
         Self::frames_until_work(self)
     }

@@ -1,6 +1,6 @@
 //! One turn of a session's pipeline on a worker thread. Must not wait, and must not know streams.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::intake::Step;
 use crate::engine::{Chunk, EngineError, Pipeline};
@@ -32,18 +32,22 @@ pub(super) struct Turn {
     pub(super) epoch: u32,
     pub(super) needed: Needed,
     pub(super) started: u64,
+    /// What is left to do: the end of an epoch is made in several turns, so that its chunks leave one by one.
+    pub(super) rest: VecDeque<Step>,
 }
 
-/// Runs `steps` in order. `epoch` and `needed` are those of the last turn.
+/// Runs `steps` in order, up to the first part of an epoch's end. `epoch` and `needed` are those of the last turn.
 pub(super) fn run(
     mut pipeline: Box<dyn Pipeline>,
-    steps: Vec<Step>,
+    mut steps: VecDeque<Step>,
     mut epoch: u32,
     mut needed: Needed,
 ) -> Result<Turn, EngineError> {
     let mut made = Vec::new();
     let mut started = 0;
-    for step in steps {
+    let mut paused = false;
+    while !paused {
+        let Some(step) = steps.pop_front() else { break };
         let (chunks, last) = match step {
             Step::Start { epoch: new, position } => {
                 pipeline.start_epoch(position);
@@ -59,7 +63,14 @@ pub(super) fn run(
                 needed = Needed { through, ready: ready.max(needed.ready) };
                 (pipeline.push([left, right])?, false)
             }
-            Step::Finish => (pipeline.finish_epoch()?, true),
+            Step::Finish => {
+                let (chunks, done) = pipeline.finish_some()?;
+                if !done {
+                    steps.push_front(Step::Finish);
+                    paused = true;
+                }
+                (chunks, done)
+            }
         };
         let count = chunks.len();
         made.extend(chunks.into_iter().enumerate().map(|(index, chunk)| Made {
@@ -70,5 +81,5 @@ pub(super) fn run(
         }));
     }
     let until_work = pipeline.frames_until_work();
-    Ok(Turn { pipeline, made, until_work, epoch, needed, started })
+    Ok(Turn { pipeline, made, until_work, epoch, needed, started, rest: steps })
 }

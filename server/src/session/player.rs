@@ -1,7 +1,7 @@
 //! An open session at work: packets in, jobs to the workers, chunks out, all in one task. Must not block and
 //! must not touch another session.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use quinn::{Connection, RecvStream};
 use rehearsekit_protocol::{
@@ -60,6 +60,8 @@ pub(super) struct Player {
     /// At home, unless a worker has it.
     pipeline: Option<Box<dyn Pipeline>>,
     job: Option<oneshot::Receiver<JobResult>>,
+    /// What the last turn has left to do.
+    rest: VecDeque<Step>,
     until_work: usize,
     epoch: u32,
     needed: Needed,
@@ -102,6 +104,7 @@ impl Player {
             until_work: pipeline.frames_until_work(),
             pipeline: Some(pipeline),
             job: None,
+            rest: VecDeque::new(),
             epoch: 0,
             needed: Needed::default(),
             newest: (0, Duration::ZERO),
@@ -168,11 +171,14 @@ impl Player {
         if self.job.is_some() || self.outbox.is_full() {
             return;
         }
-        let steps: Vec<Step> = self.intake.take(self.until_work);
-        if steps.is_empty() {
+        if self.pipeline.is_some() && self.rest.is_empty() {
+            self.rest = self.intake.take(self.until_work).into();
+        }
+        if self.rest.is_empty() {
             return;
         }
         let Some(pipeline) = self.pipeline.take() else { return };
+        let steps = std::mem::take(&mut self.rest);
         let (epoch, needed) = (self.epoch, self.needed);
         let job = move || job::run(pipeline, steps, epoch, needed);
         self.job = Some(self.shared.workers.submit(self.urgency, job));
@@ -220,6 +226,7 @@ impl Player {
         self.pipeline = Some(turn.pipeline);
         self.until_work = turn.until_work;
         (self.epoch, self.needed) = (turn.epoch, turn.needed);
+        self.rest = turn.rest;
         self.shared.metrics.epochs.add(turn.started);
         turn.made.iter().try_for_each(|made| self.send(made, start))
     }

@@ -56,7 +56,8 @@ impl Closet {
             model: MODEL.to_owned(),
             rate: SampleRate::new(rate_hz).unwrap(),
             budget_frames: latency_frames,
-            block_frames: BLOCK,
+            // What a bounce asks for, whatever the host's blocks are: it waits within them.
+            block_frames: 64,
             link_frames: rate_hz / 100,
         };
         let (mut pipeline, _) = self.engine.open(&spec).unwrap();

@@ -58,6 +58,13 @@ impl Downstream {
         }
     }
 
+    /// A run of the mix begins at this wire position: nothing that comes for it has anything before it.
+    pub(crate) fn begin(&mut self, first_wire_frame: u64) {
+        if self.decimation != Decimation::None {
+            self.interpolator.begin(first_wire_frame, self.layout.channels());
+        }
+    }
+
     /// Takes a chunk whose shape has been checked.
     pub(crate) fn chunk(&mut self, packet: Packet) {
         let Packet { header, channels } = packet;
@@ -190,5 +197,26 @@ mod tests {
         }
         // The last frames wait for the wire frames behind them.
         assert_eq!(expected, 2 * (200 - 26));
+    }
+
+    #[test]
+    fn a_run_that_begins_elsewhere_comes_back_from_its_first_frame_on() {
+        for decimation in [Decimation::By2, Decimation::By4] {
+            let (mut producer, mut consumer) = rtrb::RingBuffer::new(64);
+            let mut downstream = Downstream::new(decimation, Layout::in_order(2, 1));
+            // The second run begins one slot behind the first: a gap shorter than the filter.
+            let factor = u64::from(decimation.factor());
+            let starts = [1_280, 1_280 + 96 + SLOT_FRAMES as u64 / factor];
+            for start in starts {
+                downstream.begin(start);
+                downstream.chunk(packet(start, 96));
+            }
+            downstream.pump(&mut producer);
+            let slots = drain(&mut consumer);
+            for start in starts {
+                let whole = slots.iter().any(|s| s.position == start * factor && s.frames == 64);
+                assert!(whole, "{decimation:?}: {start}");
+            }
+        }
     }
 }

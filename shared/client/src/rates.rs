@@ -219,11 +219,24 @@ impl Interpolator {
         Self { factor: factor as u64, reach: reach as u64, phases, chunks: BTreeMap::new(), kept_frames: 0 }
     }
 
+    /// A run begins at wire frame `start`, of which no chunk has come yet: what is before it counts as silence, so
+    /// that its first frames can be made. (Those at its end wait for what never comes; nobody hears them out.)
+    pub fn begin(&mut self, start: u64, channel_count: usize) {
+        let before = self.chunks.range(..start).next_back();
+        let taken = before.map_or(0, |(first, kept)| first + kept[0].len() as u64);
+        let from = start.saturating_sub(self.reach).max(taken);
+        if from < start {
+            let silence = vec![0.0; (start - from) as usize];
+            self.kept_frames += silence.len();
+            self.chunks.insert(from, vec![silence; channel_count]);
+        }
+    }
+
     /// Takes a chunk of planar wire frames that starts at wire `first_frame`. Gives the host position and the
     /// planar host frames that are certain now: possibly none.
     ///
     /// At the edges of a contiguous run of chunks a few host frames are not made: they would need frames that
-    /// are not there. Only before position 0 there is silence. A chunk that overlaps an earlier one is ignored.
+    /// are not there. Only before position 0 and where [`Self::begin`] says so there is silence. A chunk that overlaps an earlier one is ignored.
     pub fn push(&mut self, first_frame: u64, channels: Vec<Vec<f32>>) -> (u64, Vec<Vec<f32>>) {
         let length = channels.first().map_or(0, Vec::len);
         let nothing = (first_frame * self.factor, vec![Vec::new(); channels.len()]);

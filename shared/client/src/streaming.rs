@@ -221,9 +221,12 @@ impl Session<'_> {
         // Reliable: what the sender has no room for stays in the ring, so that the caller sees and waits.
         while self.live || self.outbox.is_empty() {
             let Ok(slot) = rings.mix.pop() else { break };
-            let rewound = self.cutter.push(&slot, &mut cut);
+            let pushed = self.cutter.push(&slot, &mut cut);
+            if let Ok(Some(run)) = pushed {
+                self.downstream.begin(run);
+            }
             self.pack(&mut cut, packets);
-            rewound.map_err(|r| LinkError::Rewound { expected: r.expected, got: r.got })?;
+            pushed.map_err(|r| LinkError::Rewound { expected: r.expected, got: r.got })?;
         }
         // The order to finish came after the last slot was in the ring, so an empty ring is all of it.
         if self.finishes_done != finishes && rings.mix.is_empty() {

@@ -64,12 +64,14 @@ impl Cutter {
         self.end
     }
 
-    /// Takes the next slot; appends the packets that are full or closed now.
-    pub(crate) fn push(&mut self, slot: &MixSlot, out: &mut Vec<Packet>) -> Result<(), Rewound> {
+    /// Takes the next slot; appends the packets that are full or closed now. Gives the wire position at which a
+    /// run begins with it, at the start and behind a gap.
+    pub(crate) fn push(&mut self, slot: &MixSlot, out: &mut Vec<Packet>) -> Result<Option<u64>, Rewound> {
         let frames = usize::from(slot.frames).min(SLOT_FRAMES);
         if frames == 0 {
-            return Ok(());
+            return Ok(None);
         }
+        let mut begins = None;
         match self.expected {
             Some((expected, _)) if slot.position < expected => {
                 return Err(Rewound { expected, got: slot.position });
@@ -82,13 +84,14 @@ impl Cutter {
             _ => {
                 self.finish(out);
                 self.end = self.decimator.restart(slot.position);
+                begins = Some(self.end);
             }
         }
         self.expected = Some((slot.position + frames as u64, slot.epoch));
         let mut wire = [Vec::new(), Vec::new()];
         self.decimator.push([&slot.samples[0][..frames], &slot.samples[1][..frames]], &mut wire);
         self.emit(&wire, out);
-        Ok(())
+        Ok(begins)
     }
 
     /// No more of this epoch will come: sends what is left of it, with the mark of its end.

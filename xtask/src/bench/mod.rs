@@ -2,6 +2,7 @@
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
 mod live;
+mod plugin;
 mod quality;
 mod speed;
 
@@ -35,6 +36,9 @@ enum What {
     /// The smallest budget that holds on this machine, and the server's own share of the turnaround
     #[command(after_help = "Example:\n  cargo xtask bench overhead")]
     Overhead(live::OverheadArgs),
+    /// What the plugin's process() costs, at a host's pace
+    #[command(after_help = "Example:\n  cargo xtask bench plugin --seconds 10")]
+    Plugin(plugin::Args),
     /// Offline speed beside what people use in Python, in turns (installs PyTorch below target/bench: 6 GB)
     #[command(after_help = "Example:\n  cargo xtask bench speed\n  cargo xtask bench speed --rounds 5")]
     Speed(speed::Args),
@@ -49,6 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Quality(args) => quality::run(args),
         What::Live(args) => live::run(args),
         What::Overhead(args) => live::overhead(args),
+        What::Plugin(args) => plugin::run(args),
         What::Speed(args) => speed::run(args),
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn words(state: &LinkState, server: &str) -> (LinkView, String) {
             (LinkView::Connecting, format!("Looking for the server at {server}."))
         }
         LinkState::Connecting { last_error: Some(error), .. } => {
-            (LinkView::Connecting, format!("Not connected: {error}. Trying again."))
+            (LinkView::Connecting, format!("Not connected, trying again: {error}"))
         }
         LinkState::Live(opened) => {
             (LinkView::Live, format!("Connected to {server}, playing {}.", opened.model))

@@ -112,6 +112,16 @@ pub(crate) fn bundle(args: &Args) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Bundles what `cargo build --workspace` has made, for the tests: built by itself the plugin would be built again,
+/// with other features of the crates it shares.
+///
+/// # Errors
+/// When it was not built, or the folder cannot be written.
+pub(crate) fn bundle_for_tests() -> Result<()> {
+    let target = target_dir();
+    lay(System::here()?, std::env::consts::ARCH, &target.join("debug"), &target.join("bundled"))
+}
+
 /// Bundles an optimised build and copies it to where hosts look.
 ///
 /// # Errors

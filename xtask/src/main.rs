@@ -7,6 +7,7 @@ mod bundle;
 mod demo;
 mod house;
 mod kit;
+mod python_hosts;
 mod setup;
 mod shell;
 mod test;

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::kit::{Kit, SPLEETER, shared_dir};
 use crate::shell::{cargo, run};
-use crate::{house, setup};
+use crate::{bundle, house, python_hosts, setup};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -31,6 +31,10 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
     heading("The models that tests use");
     let kit = Kit::for_tests()?;
     kit.pull(SPLEETER, false)?;
+
+    heading("The plugin in its bundles, and hosts for it");
+    bundle::bundle_for_tests()?;
+    python_hosts::prepare()?;
 
     heading("Tests");
     let mut environment = vec![("REHEARSEKIT_DATA", kit.data().to_path_buf())];

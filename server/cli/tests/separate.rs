@@ -143,8 +143,8 @@ fn an_interrupted_run_leaves_nothing_behind() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it began to write");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
+        .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert!(!out.exists(), "{:?} was left behind", entries(&out));
 }

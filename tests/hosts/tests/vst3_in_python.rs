@@ -12,12 +12,12 @@ use rehearsekit_host_tests::{
 
 const RATE: u32 = 44_100;
 
-/// The interpreter that `cargo xtask test` has furnished with both hosts.
-fn python() -> PathBuf {
-    let set = std::env::var_os("PYTHON_HOSTS").map(PathBuf::from);
-    let python = set.unwrap_or_else(|| bundle::bundled().parent().unwrap().join("python-hosts/bin/python"));
-    assert!(python.exists(), "there is no {}: run `cargo xtask test`, which makes it", python.display());
-    python
+/// The packages of both hosts, as `cargo xtask test` has fetched them.
+fn packages() -> PathBuf {
+    let folder = bundle::bundled().parent().unwrap().join("python-hosts");
+    let sealed = folder.join("requirements.txt");
+    assert!(sealed.exists(), "there is no {}: run `cargo xtask test`, which makes it", sealed.display());
+    folder
 }
 
 fn run(script: &str) {
@@ -30,7 +30,8 @@ fn run(script: &str) {
         std::fs::rename(folder.path().join("stems").join(stem), folder.path().join(stem)).unwrap();
     }
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
-    let status = Command::new(python())
+    let status = Command::new("python3")
+        .env("PYTHONPATH", packages())
         .arg(&script)
         .args(["--server", &server.address, "--bundle"])
         .arg(bundle::vst3())

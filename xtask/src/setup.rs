@@ -66,6 +66,22 @@ const PLUGIN: &[Need] = &[
     },
 ];
 
+/// For the plugin hosts of the tests, whose packages bring all but these.
+const HOSTS: &[Need] = &[
+    Need {
+        package: "libgl1",
+        programs: &[],
+        library: None,
+        why: "OpenGL: the test host DawDreamer is linked with it",
+    },
+    Need {
+        package: "libglib2.0-0",
+        programs: &[],
+        library: None,
+        why: "GLib: the test hosts DawDreamer and pedalboard are linked with it",
+    },
+];
+
 /// What a run of xtask is going to do with the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -75,7 +91,7 @@ pub(crate) enum Purpose {
     Htdemucs,
     /// Build the plugin.
     Plugin,
-    /// Build everything, and work with `spleeter-2stems`.
+    /// Build everything, work with `spleeter-2stems`, and put the plugin into hosts.
     Everything,
 }
 
@@ -87,8 +103,8 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
     let groups: &[&[Need]] = match purpose {
         Purpose::Spleeter => &[BUILD, PIP],
         Purpose::Htdemucs => &[BUILD, PIP, NPM],
-        Purpose::Plugin => &[BUILD, plugin_needs()],
-        Purpose::Everything => &[BUILD, PIP, plugin_needs()],
+        Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
+        Purpose::Everything => &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS)],
     };
     let needs: Vec<&Need> = groups.iter().copied().flatten().collect();
     let names: Vec<&str> = needs.iter().map(|need| need.package).collect();
@@ -100,9 +116,9 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
     install(&missing)
 }
 
-/// Other systems bring their audio libraries along.
-fn plugin_needs() -> &'static [Need] {
-    if cfg!(target_os = "linux") { PLUGIN } else { &[] }
+/// Other systems bring their audio and graphics along.
+fn on_linux(needs: &'static [Need]) -> &'static [Need] {
+    if cfg!(target_os = "linux") { needs } else { &[] }
 }
 
 fn is_there(need: &Need) -> bool {

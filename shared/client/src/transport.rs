@@ -25,6 +25,8 @@ const INITIAL_RTT: Duration = Duration::from_millis(10);
 const MAX_ACK_DELAY: Duration = Duration::from_millis(5);
 /// QUIC's own verdict that the peer is gone. Our heartbeat is quicker; this bounds the handshake too.
 const IDLE_MILLIS: u32 = 3_000;
+/// The same for a bounce, which has time.
+const RELIABLE_IDLE_MILLIS: u32 = 10_000;
 /// QUIC's keep-alive, for the time before the heartbeat begins.
 const KEEP_ALIVE: Duration = Duration::from_millis(750);
 /// What the server may have under way to us on all streams: two of the largest packets.
@@ -38,9 +40,9 @@ const SEND_WINDOW_BYTES: u64 = 4 * 1_024 * 1_024;
 pub(crate) fn transport_config(rate_hz: u32, mode: Mode) -> TransportConfig {
     let mut acks = AckFrequencyConfig::default();
     acks.max_ack_delay(Some(MAX_ACK_DELAY));
-    let window = match mode {
-        Mode::Live => AudioWindowConfig::for_rate(u64::from(rate_hz) * 2 * 4),
-        Mode::Reliable => AudioWindowConfig::widest(),
+    let (window, idle_millis) = match mode {
+        Mode::Live => (AudioWindowConfig::for_rate(u64::from(rate_hz) * 2 * 4), IDLE_MILLIS),
+        Mode::Reliable => (AudioWindowConfig::widest(), RELIABLE_IDLE_MILLIS),
     };
     let mut transport = TransportConfig::default();
     transport
@@ -57,7 +59,7 @@ pub(crate) fn transport_config(rate_hz: u32, mode: Mode) -> TransportConfig {
         .send_fairness(false)
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MILLIS))));
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle_millis))));
     transport
 }
 

@@ -66,6 +66,9 @@ pub const MAX_LINK_MICROS: u32 = 10_000_000;
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 /// A server that has echoed nothing for this long is dead to its client.
 pub const SERVER_DEAD_AFTER: Duration = Duration::from_millis(500);
+/// The same in [`Mode::Reliable`]: a bounce has time, and must not fail because a busy machine stood still for a
+/// moment. Nobody hears it meanwhile.
+pub const RELIABLE_SERVER_DEAD_AFTER: Duration = Duration::from_secs(5);
 /// A client that has sent nothing for this long is dead to its server. Longer than the other way round:
 /// the client decides when to give up, the server only cleans up after it.
 pub const CLIENT_DEAD_AFTER: Duration = Duration::from_secs(3);

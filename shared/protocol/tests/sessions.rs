@@ -22,7 +22,11 @@ fn server() -> ServerSession {
 
 /// Both ends of an open session at `now`.
 fn open_at(now: Duration) -> (ClientSession, ServerSession) {
-    let mut client = ClientSession::new("laptop", request(), now).unwrap();
+    open_with(request(), now)
+}
+
+fn open_with(request: OpenRequest, now: Duration) -> (ClientSession, ServerSession) {
+    let mut client = ClientSession::new("laptop", request, now).unwrap();
     let mut server = ServerSession::new("closet", &["m".into()], now).unwrap();
     server.receive(&client.take_outgoing(), now).unwrap();
     client.receive(&server.take_outgoing(), now).unwrap();
@@ -168,6 +172,19 @@ fn heartbeats_go_out_each_100_ms_and_silence_kills_at_500() {
     assert_eq!((now - last_heard, error), (ms(500), SessionError::Silent(ms(500))));
     assert!(client.is_over());
     assert!(client.take_outgoing().ends_with(&hex("0200 04 05")), "it still says why");
+}
+
+#[test]
+fn a_bounce_has_more_patience_with_a_silent_server() {
+    let start = ms(10_000);
+    let (mut client, _server) = open_with(OpenRequest { mode: Mode::Reliable, ..request() }, start);
+    let (now, error) = loop {
+        let now = client.next_tick().unwrap();
+        if let Err(error) = client.tick(now) {
+            break (now, error);
+        }
+    };
+    assert_eq!((now - start, error), (ms(5_000), SessionError::Silent(ms(5_000))));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::{collections::VecDeque, mem, ops::RangeInclusive, time::Duration};
 
 use super::{SessionError, Silence};
 use crate::{
-    ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, HEARTBEAT_INTERVAL, MessageError, OpenRequest,
-    Opened, PROTOCOL_VERSIONS, Refusal, SERVER_DEAD_AFTER, ServerMessage,
+    ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, HEARTBEAT_INTERVAL, MessageError, Mode,
+    OpenRequest, Opened, PROTOCOL_VERSIONS, RELIABLE_SERVER_DEAD_AFTER, Refusal, SERVER_DEAD_AFTER,
+    ServerMessage,
 };
 
 /// What a client's driver has to know.
@@ -63,6 +64,8 @@ pub struct ClientSession {
     outgoing: Vec<u8>,
     started: Duration,
     silence: Silence,
+    /// How long the server may say nothing.
+    dead_after: Duration,
     next_heartbeat: Duration,
     next_sequence: u32,
     /// Heartbeats without an echo yet, oldest first: sequence and moment of sending.
@@ -89,6 +92,10 @@ impl ClientSession {
         let (min_version, max_version) = (*versions.start(), *versions.end());
         let hello = ClientMessage::Hello { min_version, max_version, client_name: client_name.to_owned() };
         hello.encode(&mut outgoing)?;
+        let dead_after = match open.mode {
+            Mode::Live => SERVER_DEAD_AFTER,
+            Mode::Reliable => RELIABLE_SERVER_DEAD_AFTER,
+        };
         Ok(Self {
             state: State::Greeting { open },
             versions,
@@ -96,6 +103,7 @@ impl ClientSession {
             outgoing,
             started: now,
             silence: Silence::new(now, 2 * HEARTBEAT_INTERVAL),
+            dead_after,
             next_heartbeat: now,
             next_sequence: 0,
             unanswered: VecDeque::new(),
@@ -179,7 +187,7 @@ impl ClientSession {
             }
             State::Open(_) => {
                 let silent = self.silence.look(now);
-                if silent >= SERVER_DEAD_AFTER {
+                if silent >= self.dead_after {
                     return Err(self.fail(SessionError::Silent(silent)));
                 }
                 if now >= self.next_heartbeat {
@@ -200,7 +208,7 @@ impl ClientSession {
         match self.state {
             State::Over => None,
             State::Greeting { .. } | State::Opening => Some(self.started + HANDSHAKE_WITHIN),
-            State::Open(_) => Some(self.next_heartbeat.min(self.silence.ends(SERVER_DEAD_AFTER))),
+            State::Open(_) => Some(self.next_heartbeat.min(self.silence.ends(self.dead_after))),
         }
     }
 

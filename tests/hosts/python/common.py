@@ -66,9 +66,12 @@ def must_null(what, wet, dry):
 
 
 def settings_of(state):
-    """The plugin's settings in a project state of JUCE's."""
+    """What the player set, in a project state of JUCE's: without the stems, which the plugin learns when the server
+    answers, at a moment of its own."""
     document = json.loads(unpacked(state))
-    return json.loads(document["fields"]["settings"])
+    settings = json.loads(document["fields"]["settings"])
+    settings.pop("stems")
+    return settings
 
 
 def with_settings(state, **changes):

@@ -22,6 +22,13 @@ pub(crate) struct Args {
     release: bool,
 }
 
+impl Args {
+    /// With optimisations.
+    pub(crate) fn release() -> Self {
+        Self { release: true }
+    }
+}
+
 /// The systems we know layouts for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum System {

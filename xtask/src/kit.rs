@@ -119,7 +119,15 @@ impl Kit {
     /// # Errors
     /// When it ends before it is ready, or is not ready within the time for warming up.
     pub(crate) fn serve(&self, models: &[&str], log: &Path) -> Result<Server> {
-        let mut words = vec!["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json"];
+        self.serve_at("127.0.0.1:0", models, log)
+    }
+
+    /// The same on this address.
+    ///
+    /// # Errors
+    /// As [`Self::serve`].
+    pub(crate) fn serve_at(&self, listen: &str, models: &[&str], log: &Path) -> Result<Server> {
+        let mut words = vec!["serve", "--listen", listen, "--http", "127.0.0.1:0", "--json"];
         for model in models {
             words.extend(["--model", model]);
         }

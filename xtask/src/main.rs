@@ -4,6 +4,7 @@
 
 mod bench;
 mod bundle;
+mod daw_check;
 mod demo;
 mod house;
 mod kit;
@@ -50,6 +51,11 @@ enum Command {
     /// Build the plugin and copy it to where hosts look for plugins of this user
     #[command(after_help = "Example:\n  cargo xtask install\n\nOnly Linux was tried so far.")]
     Install,
+    /// Scan, load, play, export and reload the plugin in Ardour, with a server and real music (outside the CI)
+    #[command(
+        after_help = "Example:\n  cargo xtask daw-check\n\nInstalls Ardour 7 and a screen to show it on."
+    )]
+    DawCheck,
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -74,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::Arrows => house::check_arrows(),
         Command::Bundle(args) => bundle::bundle(&args).map(drop),
         Command::Install => bundle::install(),
+        Command::DawCheck => daw_check::check(),
         Command::Bench(args) => bench::run(&args),
     }
 }

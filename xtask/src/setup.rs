@@ -82,6 +82,21 @@ const HOSTS: &[Need] = &[
     },
 ];
 
+/// For the check in a DAW.
+const DAW: &[Need] = &[
+    Need {
+        package: "ardour",
+        programs: &["ardour7-lua"],
+        library: None,
+        why: "Ardour 7: the DAW of the check",
+    },
+    Need { package: "jackd2", programs: &["jackd"], library: None, why: "JACK: plays without a sound card" },
+    Need { package: "xvfb", programs: &["Xvfb"], library: None, why: "a screen for Ardour's window" },
+    Need { package: "openbox", programs: &["openbox"], library: None, why: "Ardour needs a window manager" },
+    Need { package: "xdotool", programs: &["xdotool"], library: None, why: "presses Ardour's play key" },
+    Need { package: "imagemagick", programs: &["import"], library: None, why: "photographs the screen" },
+];
+
 /// What a run of xtask is going to do with the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -91,6 +106,8 @@ pub(crate) enum Purpose {
     Htdemucs,
     /// Build the plugin.
     Plugin,
+    /// Build the plugin, work with `spleeter-2stems`, and run Ardour.
+    Daw,
     /// Build everything, work with `spleeter-2stems`, and put the plugin into hosts.
     Everything,
 }
@@ -104,6 +121,7 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Spleeter => &[BUILD, PIP],
         Purpose::Htdemucs => &[BUILD, PIP, NPM],
         Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
+        Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW],
         Purpose::Everything => &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS)],
     };
     let needs: Vec<&Need> = groups.iter().copied().flatten().collect();

@@ -1,0 +1,162 @@
+//! Ardour 7 as Debian has it, driven from outside: its scanner, its Lua, its export, its window; and JACK with the
+//! dummy driver. Everything lives in a home of its own below `target/`, and ends with its value.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{Background, capture, run};
+
+/// Where Debian's package keeps what is not for the `PATH`.
+const LIBRARY: &str = "/usr/lib/ardour7";
+/// Generous; only a hang lasts this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A stage for Ardour.
+pub(super) struct Ardour {
+    /// Everything is in here.
+    pub(super) folder: PathBuf,
+    seconds: f64,
+}
+
+impl Ardour {
+    pub(super) fn new(folder: &Path, bundles: &Path, seconds: f64) -> Result<Self> {
+        let config = folder.join("home/config/ardour7");
+        std::fs::create_dir_all(&config).context("could not make a home for Ardour")?;
+        let here = Self { folder: folder.to_path_buf(), seconds };
+        std::fs::create_dir_all(here.plugins())?;
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(
+            bundles.join("RehearseKit.vst3"),
+            here.plugins().join("RehearseKit.vst3"),
+        )?;
+        #[cfg(not(unix))]
+        let _ = bundles;
+        // So that its window asks no questions: it has been here before, and its audio is JACK's.
+        std::fs::write(config.join(".a7"), "")?;
+        std::fs::write(config.join("config"), include_str!("ardour-config.xml"))?;
+        Ok(here)
+    }
+
+    fn plugins(&self) -> PathBuf {
+        self.folder.join("vst3")
+    }
+
+    fn session(&self) -> PathBuf {
+        self.folder.join("session")
+    }
+
+    /// The session as it is saved.
+    pub(super) fn session_file(&self) -> PathBuf {
+        self.session().join("session.ardour")
+    }
+
+    /// The files of what was recorded, left and right.
+    pub(super) fn recordings(&self) -> [PathBuf; 2] {
+        let folder = self.session().join("interchange/session/audiofiles");
+        ["L", "R"].map(|side| folder.join(format!("Take1_Song-1%{side}.wav")))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let home = self.folder.join("home");
+        for (name, part) in
+            [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")]
+        {
+            command.env(name, home.join(part));
+        }
+        command.env("HOME", &home).env("VST3_PATH", self.plugins());
+        command.env("DAW_SESSION", self.session()).env("DAW_SECONDS", self.seconds.to_string());
+        command
+    }
+
+    /// Lets Ardour's scanner look at the bundle; what it says, and how long it took.
+    pub(super) fn scan(&self) -> Result<(String, Duration)> {
+        let mut scanner = self.command(&format!("{LIBRARY}/ardour-vst3-scanner"));
+        scanner.env("LD_LIBRARY_PATH", LIBRARY).env("ARDOUR_DLL_PATH", LIBRARY);
+        scanner.env("ARDOUR_DATA_PATH", "/usr/share/ardour7").env("ARDOUR_CONFIG_PATH", "/etc/ardour7");
+        let began = Instant::now();
+        let said = capture(scanner.arg("-f").arg(self.plugins().join("RehearseKit.vst3")))?;
+        Ok((said, began.elapsed()))
+    }
+
+    /// Runs a script to its end.
+    pub(super) fn lua(&self, name: &str, script: &str) -> Result<()> {
+        self.start_lua(name, script)?.wait().map(drop)
+    }
+
+    /// Starts a script.
+    pub(super) fn start_lua(&self, name: &str, script: &str) -> Result<Background> {
+        let path = self.folder.join(name);
+        std::fs::write(&path, script)?;
+        let log = std::fs::File::create(path.with_extension("log"))?;
+        let mut command = self.command("ardour7-lua");
+        command.arg(&path).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Background::start(&mut command)
+    }
+
+    /// Waits for a file that a script writes; `beside` is what must not end before.
+    pub(super) fn wait_for(&self, name: &str, beside: &Background) -> Result<PathBuf> {
+        let (path, began) = (self.folder.join(name), Instant::now());
+        while !path.is_file() {
+            if beside.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("Ardour never wrote {name}; its logs are in {}", self.folder.display());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(path)
+    }
+
+    /// What Ardour exports of the session, as fast as it goes.
+    pub(super) fn export(&self) -> Result<PathBuf> {
+        let out = self.folder.join("exported.wav");
+        let mut command = self.command("ardour7-export");
+        command.args(["-b", "float", "-o"]).arg(&out).arg(self.session()).arg("session");
+        run(&mut command)?;
+        Ok(out)
+    }
+
+    /// JACK without a sound card.
+    pub(super) fn jack(&self) -> Result<Background> {
+        let log = std::fs::File::create(self.folder.join("jackd.log"))?;
+        let mut command = Command::new("jackd");
+        command.args(["-r", "-t", "10000", "-d", "dummy", "-r", "44100", "-p", "512"]);
+        let jack = Background::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
+        run(Command::new("jack_wait").args(["-w", "-t", "20"]))?;
+        Ok(jack)
+    }
+
+    /// The session in Ardour's window, while it plays; photographed.
+    pub(super) fn photograph(&self, picture: &Path) -> Result<()> {
+        // The session was last saved without JACK; asked to open it as it was, Ardour would show a dialog.
+        let session = std::fs::read_to_string(self.session_file())?;
+        std::fs::write(self.session_file(), session.replace("backend=\"Dummy\"", "backend=\"JACK\""))?;
+        let quiet = |command: &mut Command| {
+            Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
+        };
+        let display = ":77";
+        let _screen = quiet(Command::new("Xvfb").args([display, "-screen", "0", "1280x800x24"]))?;
+        std::thread::sleep(Duration::from_secs(1));
+        let _manager = quiet(Command::new("openbox").env("DISPLAY", display))?;
+        let _jack = self.jack()?;
+        let mut ardour = self.command("ardour");
+        ardour.args(["-n", "--no-announcements"]).arg(self.session()).env("DISPLAY", display);
+        let log = std::fs::File::create(self.folder.join("ardour.log"))?;
+        let ardour = Background::start(ardour.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
+        let began = Instant::now();
+        let find = ["search", "--onlyvisible", "--name", "session - Ardour"];
+        while capture(Command::new("xdotool").args(find).env("DISPLAY", display)).is_err() {
+            if ardour.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("Ardour's window never came");
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        // It draws for a while after it has come; the space bar plays.
+        std::thread::sleep(Duration::from_secs(6));
+        run(Command::new("xdotool").args(["key", "space"]).env("DISPLAY", display))?;
+        std::thread::sleep(Duration::from_secs(4));
+        run(Command::new("import").args(["-window", "root"]).arg(picture).env("DISPLAY", display))
+    }
+}

@@ -1,0 +1,188 @@
+//! `cargo xtask daw-check`: a real DAW, Ardour 7, with the plugin, a real server and real music, outside of the CI: it
+//! takes two minutes and a desktop's worth of packages. It scans, loads, plays in real time, exports, saves, reloads;
+//! and shows that a player's own input on another track is not delayed by the plugin's latency. Figures and pictures
+//! are kept below `target/daw-check/`.
+
+mod ardour;
+mod sound;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::bundle;
+use crate::kit::{Kit, SPLEETER};
+use crate::setup;
+use crate::shell::{Background, capture, target_dir};
+use crate::wav::{Sound, stems_in};
+use ardour::Ardour;
+
+/// Where the plugin looks for a server when nobody told it of another.
+const DEFAULT_SERVER: &str = "127.0.0.1:7433";
+/// What must at least come out: bridged, it would be the mix, whose voice is about as loud as the rest.
+const AGREES_DB: f64 = 15.0;
+
+/// Runs the check.
+///
+/// # Errors
+/// When something it needs cannot be had, or what Ardour did was wrong.
+pub(crate) fn check() -> Result<()> {
+    setup::prepare(setup::Purpose::Daw)?;
+    let bundles = bundle::bundle(&bundle::Args::release())?;
+    let kit = Kit::release()?;
+    kit.pull(SPLEETER, false)?;
+    let folder = target_dir().join("daw-check");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let server = kit.serve_at(DEFAULT_SERVER, &[SPLEETER], &folder.join("server.log"))?;
+    let (song, reference) = song(&kit, &server.listen, &folder)?;
+
+    let ardour = Ardour::new(&folder, &bundles, song.seconds() + 1.0)?;
+    let (said, scanned) = ardour.scan()?;
+    ensure!(said.contains("RehearseKit Stems"), "Ardour's scanner does not see both classes:\n{said}");
+    ardour.lua("make.lua", include_str!("make.lua"))?;
+    ensure!(ardour.session_file().is_file(), "Ardour made no session; see make.log");
+    for (path, channel) in ardour.recordings().iter().zip(&song.channels) {
+        sound::fill(path, channel)?;
+    }
+
+    // Ardour's Lua and JACK lose each other now and then while they connect, plugin or no plugin.
+    let (played, live_input) = play(&ardour).or_else(|error| {
+        println!("  once more, since {error:#}");
+        play(&ardour)
+    })?;
+    let told = read_json(&folder.join("played.json"))?;
+    let exported = Sound::read(&ardour.export()?)?;
+    let kept = plugin_state(&ardour)?;
+    ardour.lua("reload.lua", include_str!("reload.lua"))?;
+    let reloaded = read_json(&folder.join("reloaded.json"))?;
+    let same = kept == plugin_state(&ardour)?;
+    let picture = folder.join("ardour.png");
+    let photographed = ardour.photograph(&picture);
+
+    let live = sound::compare(&reference, &played)?;
+    let export = sound::compare(&reference, &exported)?;
+    let latency = told["song_latency_frames"].clone();
+    let results = [
+        ("the scan, s", json!(scanned.as_secs_f64()), true),
+        ("latency told to Ardour, frames", latency.clone(), latency == json!(11_025)),
+        (
+            "played live: agreement with the command's stem, dB",
+            json!(live.agreement_db),
+            live.agreement_db > AGREES_DB,
+        ),
+        (
+            "exported: agreement with the command's stem, dB",
+            json!(export.agreement_db),
+            export.agreement_db > AGREES_DB,
+        ),
+        ("exported: frames off", json!(export.lag), export.lag == 0),
+        ("own input through another track, frames", json!(live_input), live_input < 2_000.0),
+        ("the plugin's state after reloading is the same", json!(same), same),
+        ("the mute after reloading", reloaded["other_mute"].clone(), reloaded["other_mute"] == json!(1)),
+        ("a picture was taken", json!(photographed.is_ok()), photographed.is_ok()),
+    ];
+    println!();
+    for (what, value, good) in &results {
+        println!("  {} {what}: {value}", if *good { "ok   " } else { "WRONG" });
+    }
+    let figures: serde_json::Map<String, Value> =
+        results.iter().map(|(what, value, _)| ((*what).to_owned(), value.clone())).collect();
+    std::fs::write(folder.join("daw-check.json"), serde_json::to_string_pretty(&figures)?)?;
+    println!("  kept in {}", folder.display());
+    photographed?;
+    ensure!(results.iter().all(|(.., good)| *good), "Ardour did not get what it should");
+    Ok(())
+}
+
+/// The example song as a file, and its vocals as a bounce of the command makes them.
+fn song(kit: &Kit, server: &str, folder: &Path) -> Result<(Sound, Sound)> {
+    let example = kit.example_song()?;
+    let parts = folder.join("parts");
+    let (example, parts_text) = (example.to_string_lossy(), parts.to_string_lossy());
+    kit.json(&["separate", &example, "--model", SPLEETER, "--out", &parts_text, "--json"])?;
+    // The parts sum to the song; this decodes it.
+    let mut song: Option<Sound> = None;
+    for (_, path) in stems_in(&parts)? {
+        let part = Sound::read(&path)?;
+        match &mut song {
+            Some(song) => song.add(&part),
+            None => song = Some(part),
+        }
+    }
+    let song = song.context("the song has no parts")?;
+    ensure!(song.rate_hz == 44_100 && song.channels.len() == 2, "the example song is not what it was");
+    let (path, stems) = (folder.join("song.wav"), folder.join("stems"));
+    sound::write(&path, &song)?;
+    let (path, stems_text) = (path.to_string_lossy().into_owned(), stems.to_string_lossy().into_owned());
+    let words = ["stream", &path, "--server", server, "--pace", "fast", "--json", "--out", &stems_text];
+    kit.json(&words)?;
+    Ok((song, Sound::read(&stems.join("vocals.wav"))?))
+}
+
+/// Plays the session on JACK. Gives what came out, and how many frames a signal took through the other track.
+fn play(ardour: &Ardour) -> Result<(Sound, f64)> {
+    for told in ["rolling", "played.json"] {
+        let _ = std::fs::remove_file(ardour.folder.join(told));
+    }
+    let _jack = ardour.jack()?;
+    let playing = ardour.start_lua("play.lua", include_str!("play.lua"))?;
+    ardour.wait_for("rolling", &playing)?;
+    // Ardour's Lua has no name in JACK, so its ports begin with the colon.
+    let ports = capture(Command::new("jack_lsp").stderr(Stdio::null()))?;
+    let port = |end: &str| {
+        let found = ports.lines().map(str::trim_end).find(|port| port.ends_with(end)).map(str::to_owned);
+        found.with_context(|| format!("Ardour has no port {end} in JACK, which has:\n{ports}"))
+    };
+    let out = ardour.folder.join("played.wav");
+    let outputs = [port("Song/audio_out 1")?, port("Song/audio_out 2")?];
+    let recorder = Background::start(
+        Command::new("jack_rec")
+            .arg("-f")
+            .arg(&out)
+            .args(["-d", "14", "-b", "32"])
+            .args(&outputs)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    )?;
+    let log = ardour.folder.join("live-input.log");
+    let mut iodelay = Command::new("stdbuf");
+    iodelay.args(["-oL", "jack_iodelay"]).stdout(std::fs::File::create(&log)?).stderr(Stdio::null());
+    let meter = Background::start(&mut iodelay)?;
+    std::thread::sleep(Duration::from_secs(1));
+    for [from, to] in
+        [["jack_delay:out", &port("Me/audio_in 1")?], [&port("Me/audio_out 1")?, "jack_delay:in"]]
+    {
+        crate::shell::run(Command::new("jack_connect").args([from, to]))?;
+    }
+    ardour.wait_for("played.json", &playing)?;
+    drop(meter);
+    // It writes the file's length at its end.
+    recorder.wait()?;
+    playing.wait()?;
+    let said = std::fs::read_to_string(&log)?;
+    let frames = said.lines().rev().find_map(|line| {
+        line.contains("total roundtrip").then(|| line.split_whitespace().next()?.parse().ok()).flatten()
+    });
+    Ok((Sound::read(&out)?, frames.context("nothing came through the track for the live input")?))
+}
+
+/// What Ardour keeps of the plugin, as it is in the session's file.
+fn plugin_state(ardour: &Ardour) -> Result<String> {
+    let path: PathBuf = ardour.session_file();
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+    let chunk = text.split_once("<chunk>").and_then(|(_, rest)| rest.split_once("</chunk>"));
+    Ok(chunk.context("the session has no state of the plugin")?.0.to_owned())
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("Ardour did not write {}; see the logs beside it", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+}

@@ -130,9 +130,10 @@ impl Ardour {
 
     /// The session in Ardour's window, while it plays; photographed.
     pub(super) fn photograph(&self, picture: &Path) -> Result<()> {
-        // The session was last saved without JACK; asked to open it as it was, Ardour would show a dialog.
+        // The session was last saved without JACK; Ardour would ask whether that is meant.
         let session = std::fs::read_to_string(self.session_file())?;
-        std::fs::write(self.session_file(), session.replace("backend=\"Dummy\"", "backend=\"JACK\""))?;
+        let lines = session.lines().filter(|line| !line.contains("<EngineHints"));
+        std::fs::write(self.session_file(), lines.collect::<Vec<_>>().join("\n"))?;
         let quiet = |command: &mut Command| {
             Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
         };

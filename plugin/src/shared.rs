@@ -3,7 +3,7 @@
 //! never does: where it finds a lock taken, it plays silence for that block.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use nice_plug::params::internals::ParamPtr;
@@ -56,6 +56,8 @@ pub struct Shared {
     /// The latency of `engine`, for those who must not wait for it.
     running_frames: AtomicU32,
     rate_hz: AtomicU32,
+    /// Whether the engine that runs renders offline although the host set us up for live.
+    bouncing: AtomicBool,
     host: Mutex<Option<Arc<dyn HostSide>>>,
 }
 
@@ -80,6 +82,7 @@ impl Default for Shared {
             setup: Mutex::new(None),
             running_frames: AtomicU32::new(NO_ENGINE),
             rate_hz: AtomicU32::new(0),
+            bouncing: AtomicBool::new(false),
             host: Mutex::new(None),
         }
     }
@@ -139,12 +142,33 @@ impl Shared {
     /// Builds the engine. Main thread.
     pub fn activate(&self, setup: AudioSetup) {
         self.set_rate(setup.rate_hz);
-        let engine = self.instance.activate(setup);
         *lock(&self.setup) = Some(setup);
+        self.bouncing.store(false, Ordering::Relaxed);
+        self.replace_engine(setup);
+    }
+
+    fn replace_engine(&self, setup: AudioSetup) {
+        let engine = self.instance.activate(setup);
         self.running_frames.store(engine.latency_frames(), Ordering::Relaxed);
         // Only for the moment of the exchange: the audio thread does not wait for it.
         let old = lock(&self.engine).replace(engine);
         drop(old);
+    }
+
+    /// Audio thread: the host calls as for an offline render, or does no longer, without having set us up anew
+    /// (Ardour while it exports). A live engine would be far too slow for it and the bounce a dry one, so another
+    /// takes over. That builds an engine, which takes a fraction of a millisecond: at the start of an export
+    /// nobody hears it, and at its end it is one callback.
+    pub fn follow(&self, offline: bool) {
+        if self.bouncing.load(Ordering::Relaxed) == offline {
+            return;
+        }
+        let Some(setup) = self.setup().filter(|setup| !setup.offline) else { return };
+        // With another latency on its way the host must set us up anew first.
+        if self.running_latency_frames() == Some(self.latency_frames()) {
+            self.bouncing.store(offline, Ordering::Relaxed);
+            self.replace_engine(AudioSetup { offline, ..setup });
+        }
     }
 
     /// Ends the engine, after ending whatever it waits for. Main thread.
@@ -231,6 +255,32 @@ mod tests {
         shared.deactivate();
         shared.adopt_latency();
         assert_eq!(shared.running_latency_frames(), None);
+    }
+
+    #[test]
+    fn a_host_that_bounces_without_a_new_set_up_gets_an_engine_for_that() {
+        let shared = Shared::default();
+        shared.follow(true);
+        assert_eq!(shared.running_latency_frames(), None, "nothing runs");
+        let offline = || shared.instance.view().offline;
+        shared.activate(AudioSetup::new(44_100, 512, false));
+        for bounces in [false, true, true, false, false] {
+            shared.follow(bounces);
+            assert_eq!(offline(), bounces);
+            assert_eq!(shared.running_latency_frames(), Some(11_025));
+        }
+        shared.follow(true);
+        shared.activate(AudioSetup::new(44_100, 512, false));
+        assert!(!offline(), "what the host set up counts");
+        // Set up for a bounce, it is one, whatever a careless host says in its calls.
+        shared.activate(AudioSetup::new(44_100, 512, true));
+        shared.follow(false);
+        assert!(offline());
+        // Another latency waits for the host.
+        shared.activate(AudioSetup::new(44_100, 512, false));
+        shared.change_settings(|settings| settings.budget_millis = 100.0);
+        shared.follow(true);
+        assert_eq!(shared.running_latency_frames(), Some(11_025));
     }
 
     #[test]

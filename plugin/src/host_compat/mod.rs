@@ -7,6 +7,7 @@
 //! | VST3: a bus that is not connected silences all of `process()` | pedalboard (dry sound), DawDreamer after `disable_nonmain_buses()` (crash) | `buses` completes every call from scratch memory |
 //! | fewer buses than declared are read past the end | DawDreamer | the same |
 //! | VST3: `setupProcessing` hands on the process mode of the call before | every bounce | `vst3::audio` calls it twice |
+//! | none of nice-plug's: a host that bounces says so in `process()` alone | Ardour's export, which was the bridged mix | `vst3::process` follows it |
 //! | VST3: `setBusArrangements` compares auxiliary buses with an offset of one | a mono track in any host | `vst3::audio` decides by itself |
 //! | VST3: `getParameterInfo` at index = count panics | a host that counts too far | `vst3::controller` checks first |
 //! | CLAP: the same | the same | `clap::extensions` |

@@ -8,7 +8,7 @@ use nice_plug::wrapper::vst3::Vst3Plugin;
 use vst3::ComRef;
 use vst3::Steinberg::Vst::{
     AudioBusBuffers, AudioBusBuffers__type0, IAudioProcessorTrait, IParamValueQueueTrait, IParameterChanges,
-    IParameterChangesTrait, ProcessContext, ProcessContext_::StatesAndFlags_, ProcessData,
+    IParameterChangesTrait, ProcessContext, ProcessContext_::StatesAndFlags_, ProcessData, ProcessModes_,
     SymbolicSampleSizes_,
 };
 use vst3::Steinberg::{kInvalidArgument, kResultFalse, kResultOk, tresult};
@@ -26,6 +26,8 @@ pub(super) struct AudioSide {
 
 #[allow(clippy::unnecessary_cast)] // another type on another platform
 const SAMPLE_32: i32 = SymbolicSampleSizes_::kSample32 as i32;
+#[allow(clippy::unnecessary_cast)]
+const OFFLINE: i32 = ProcessModes_::kOffline as i32;
 #[allow(clippy::unnecessary_cast)]
 const TEMPO_VALID: u32 = StatesAndFlags_::kTempoValid as u32;
 #[allow(clippy::unnecessary_cast)]
@@ -67,6 +69,7 @@ impl<P: Vst3Plugin> Object<P> {
             let input = bus(data.inputs, data.numInputs, 0);
             buses.take(&layout, input, |index| bus(data.outputs, data.numOutputs, index));
         }
+        self.shared.follow(data.processMode == OFFLINE);
         // SAFETY: null or the host's, valid for this call.
         let context = unsafe { data.processContext.as_ref() };
         let rate_hz = context.map_or(0.0, |context| context.sampleRate);

@@ -24,6 +24,8 @@ use ardour::Ardour;
 const DEFAULT_SERVER: &str = "127.0.0.1:7433";
 /// What must at least come out: bridged, it would be the mix, whose voice is about as loud as the rest.
 const AGREES_DB: f64 = 15.0;
+/// Of playing.
+const TRIES: u32 = 6;
 
 /// Runs the check.
 ///
@@ -51,11 +53,7 @@ pub(crate) fn check() -> Result<()> {
         sound::fill(path, channel)?;
     }
 
-    // Ardour's Lua and JACK lose each other now and then while they connect, plugin or no plugin.
-    let (played, live_input) = play(&ardour).or_else(|error| {
-        println!("  once more, since {error:#}");
-        play(&ardour)
-    })?;
+    let (played, live_input) = play_until_connected(&ardour)?;
     let told = read_json(&folder.join("played.json"))?;
     let exported = Sound::read(&ardour.export()?)?;
     let kept = plugin_state(&ardour)?;
@@ -123,6 +121,18 @@ fn song(kit: &Kit, server: &str, folder: &Path) -> Result<(Sound, Sound)> {
     let words = ["stream", &path, "--server", server, "--pace", "fast", "--json", "--out", &stems_text];
     kit.json(&words)?;
     Ok((song, Sound::read(&stems.join("vocals.wav"))?))
+}
+
+/// [`play`], again while Ardour's Lua and JACK lose each other: they do every third time or so while they connect,
+/// plugin or no plugin.
+fn play_until_connected(ardour: &Ardour) -> Result<(Sound, f64)> {
+    for _ in 1..TRIES {
+        match play(ardour) {
+            Ok(played) => return Ok(played),
+            Err(error) => println!("  once more, since {error:#}"),
+        }
+    }
+    play(ardour)
 }
 
 /// Plays the session on JACK. Gives what came out, and how many frames a signal took through the other track.

@@ -157,6 +157,13 @@ fn lay(system: System, arch: &str, built: &Path, folder: &Path) -> Result<()> {
     copy_file(&library, &stage.join(vst3))?;
     copy_file(&library, &stage.join(clap))?;
     copy_file(&built.join(system.program()), &stage.join(system.program()))?;
+    if system == System::Linux && built.ends_with("release") {
+        // Line tables are nine tenths of an optimised library, and no host looks at them.
+        let (vst3, clap) = system.places(arch);
+        for file in [vst3, clap, PathBuf::from(system.program())] {
+            run(std::process::Command::new("strip").arg("--strip-debug").arg(stage.join(file)))?;
+        }
+    }
     if system == System::MacOs {
         for bundle in ["vst3", "clap"] {
             let contents = stage.join(format!("{NAME}.{bundle}")).join("Contents");

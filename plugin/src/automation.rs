@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rehearsekit_plugin_engine::Touched;
+use rehearsekit_plugin_engine::{Control, Touched};
 
 use crate::params::PARAM_COUNT;
 
@@ -33,7 +33,7 @@ struct Lane {
 /// All gestures of one instance. Shared by its editor and its audio thread.
 pub struct Gestures {
     lanes: [Lane; PARAM_COUNT],
-    touched: AtomicU32,
+    touched: AtomicU64,
     /// Frames that the audio thread has processed, and one, so that 0 is never a time.
     clock: AtomicU64,
 }
@@ -45,19 +45,7 @@ impl Default for Gestures {
             next: AtomicU32::new(0),
             made_at: AtomicU64::new(0),
         };
-        Self { lanes: std::array::from_fn(|_| lane()), touched: AtomicU32::new(0), clock: AtomicU64::new(1) }
-    }
-}
-
-/// What the engine calls parameter `index`.
-fn touched(index: usize) -> Touched {
-    match index.checked_sub(1) {
-        None => Touched::BYPASS,
-        Some(of_strips) => match of_strips % 3 {
-            0 => Touched::gain(of_strips / 3),
-            1 => Touched::mute(of_strips / 3),
-            _ => Touched::solo(of_strips / 3),
-        },
+        Self { lanes: std::array::from_fn(|_| lane()), touched: AtomicU64::new(0), clock: AtomicU64::new(1) }
     }
 }
 
@@ -73,7 +61,9 @@ impl Gestures {
 
     /// Editor: the parameter is set; the next block follows it at once.
     pub fn moved(&self, index: usize) {
-        self.touched.fetch_or(touched(index).bits(), Ordering::Release);
+        // Parameters are announced in the order of the engine's controls.
+        let touched = Control::at(index).map_or(Touched::NONE, Touched::one);
+        self.touched.fetch_or(touched.bits(), Ordering::Release);
     }
 
     /// Audio thread: what the player moved since the last call. Ask before reading the parameters.
@@ -116,11 +106,12 @@ mod tests {
     fn a_move_is_taken_once() {
         let gestures = Gestures::default();
         assert_eq!(gestures.take(), Touched::NONE);
-        for index in [0, 1, 5, 18] {
-            gestures.moving(index, 0.25);
-            gestures.moved(index);
+        let moved = [Control::BYPASS, Control::gain(0), Control::solo(5), Control::MINE];
+        for control in moved {
+            gestures.moving(control.index(), 0.25);
+            gestures.moved(control.index());
         }
-        let expected = Touched::BYPASS.and(Touched::gain(0)).and(Touched::mute(1)).and(Touched::solo(5));
+        let expected = moved.into_iter().fold(Touched::NONE, |all, control| all.and(Touched::one(control)));
         assert_eq!(gestures.take(), expected);
         assert_eq!(gestures.take(), Touched::NONE);
     }

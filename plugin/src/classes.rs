@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use nice_plug::prelude::*;
 use nice_plug_egui::EguiEditor;
-use rehearsekit_plugin_engine::{
-    AudioSetup, Block, Mixer, STRIPS, Settings, Status, StripValues, Transport as Playhead,
-};
+use rehearsekit_plugin_engine::{AudioSetup, Block, STRIPS, Settings, Status, Transport as Playhead};
 
 use crate::editor::EditorApp;
 use crate::params::STRIP_COUNT;
@@ -224,7 +222,7 @@ impl<K: Kind> RehearseKit<K> {
         K::feed(left, right, &mut playhead);
         // In this order: what is touched must be read after it was set.
         let touched = self.shared.gestures.take();
-        let mixer = self.mixer();
+        let mixer = self.shared.params.mixer();
         let played = self.shared.with_engine(|engine| {
             let connected = stems.len().min(STRIPS);
             let mut lent = lend(stems, 0..left.len());
@@ -266,16 +264,6 @@ impl<K: Kind> RehearseKit<K> {
         self.right = right;
         status
     }
-
-    fn mixer(&self) -> Mixer {
-        let params = &self.shared.params;
-        let strips = params.strips().map(|strip| StripValues {
-            gain_db: strip.gain_db(),
-            muted: strip.mute.value(),
-            soloed: strip.solo.value(),
-        });
-        Mixer { strips, bypassed: params.bypass.value() }
-    }
 }
 
 /// A part of each stem's buffer, for a while.
@@ -301,6 +289,25 @@ impl<K: Kind> ClapPlugin for RehearseKit<K> {
     const CLAP_SUPPORT_URL: Option<&'static str> = None;
     const CLAP_FEATURES: &'static [ClapFeature] =
         &[ClapFeature::AudioEffect, ClapFeature::Utility, ClapFeature::Mixing, ClapFeature::Stereo];
+
+    fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
+        let params = &self.shared.params;
+        let (strips, output) = (params.strips(), &params.output);
+        context.add_section("RehearseKit", |section| {
+            section.add_page("Play along", |page| {
+                page.add_param(&output.part);
+                page.add_param(&output.mine);
+                strips.iter().for_each(|strip| page.add_param(&strip.gain));
+            });
+            section.add_page("Mutes", |page| {
+                strips.iter().for_each(|strip| page.add_param(&strip.mute));
+                page.add_param(&output.master);
+                page.add_param(&output.wetness);
+            });
+            section.add_page("Solos", |page| strips.iter().for_each(|strip| page.add_param(&strip.solo)));
+            section.add_page("Pans", |page| strips.iter().for_each(|strip| page.add_param(&strip.pan)));
+        });
+    }
 }
 
 impl<K: Kind> Vst3Plugin for RehearseKit<K> {

@@ -7,7 +7,7 @@ use nice_plug::prelude::Param;
 use nice_plug_egui::baseview::dpi::LogicalSize;
 use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier};
 use rehearsekit_gui::{Action, LinkView, Panel, StripView, View, panel_ui};
-use rehearsekit_plugin_engine::LinkView as Link;
+use rehearsekit_plugin_engine::{Control, LinkView as Link};
 
 use crate::params::{GAIN_FOOT_DB, STRIP_COUNT};
 use crate::shared::{News, Shared};
@@ -21,9 +21,8 @@ const PICTURES_EVERY: std::time::Duration = std::time::Duration::from_millis(40)
 /// What the strips are called in the window.
 const STRIP_TITLES: [&str; STRIP_COUNT] = ["Vocals", "Drums", "Bass", "Guitar", "Piano", "Other"];
 
-/// The number of a strip's parameter in the order of announcement: bypass, then three per strip.
 fn gain(strip: usize) -> usize {
-    1 + 3 * strip
+    Control::gain(strip).index()
 }
 
 /// Hands news to the host's main thread.

@@ -1,10 +1,13 @@
-//! The parameters that a host sees and automates: six strips of gain, mute and solo, and bypass. The identifiers
-//! are forever: projects and automation lanes refer to them. What is no automation (budget, server) is not here
+//! The parameters that a host sees and automates. The identifiers are forever: projects and automation lanes refer to
+//! them; so is the order, which is that of the engine's controls. What is no automation (budget, server) is not here
 //! but in the persisted settings, which ride along in the same project state.
 //!
 //! All models share the six strips, whatever stems they have, so a project survives a change of model.
 
+use std::sync::Arc;
+
 use nice_plug::prelude::*;
+use rehearsekit_plugin_engine::{CONTROLS, Mixer, PartMode, StripValues};
 
 use crate::settings::SettingsCell;
 
@@ -14,8 +17,8 @@ pub const STRIPS: [&str; 6] = ["vocals", "drums", "bass", "guitar", "piano", "ot
 /// How many strips there are.
 pub const STRIP_COUNT: usize = STRIPS.len();
 
-/// All parameters: three per strip, and bypass.
-pub const PARAM_COUNT: usize = 3 * STRIP_COUNT + 1;
+/// All parameters: one for each of the engine's controls.
+pub const PARAM_COUNT: usize = CONTROLS;
 
 /// The foot of a fader. At it the gain is −∞, not this.
 pub const GAIN_FOOT_DB: f32 = -84.0;
@@ -36,26 +39,85 @@ pub struct StripParams {
     /// Silences every strip that is not soloed.
     #[id = "solo"]
     pub solo: BoolParam,
+    /// Balance, −1 (left) to 1 (right).
+    #[id = "pan"]
+    pub pan: FloatParam,
 }
 
 impl StripParams {
     fn new(strip: &str) -> Self {
-        let range = FloatRange::Linear { min: GAIN_FOOT_DB, max: GAIN_TOP_DB };
         Self {
-            gain: FloatParam::new(format!("{strip} Gain"), 0.0, range)
-                .with_unit(" dB")
-                .with_value_to_string(std::sync::Arc::new(gain_to_text))
-                .with_string_to_value(std::sync::Arc::new(text_to_gain)),
+            gain: fader(format!("{strip} Gain")),
             mute: BoolParam::new(format!("{strip} Mute"), false),
             solo: BoolParam::new(format!("{strip} Solo"), false),
+            pan: pan(format!("{strip} Pan")),
         }
     }
 
-    /// The fader in dB, −∞ at its foot.
-    pub fn gain_db(&self) -> f32 {
-        let db = self.gain.value();
-        if is_foot(db) { f32::NEG_INFINITY } else { db }
+    fn values(&self) -> StripValues {
+        StripValues {
+            gain_db: gain_db(&self.gain),
+            muted: self.mute.value(),
+            soloed: self.solo.value(),
+            pan: self.pan.value(),
+        }
     }
+}
+
+/// A fader at 0 dB; its foot is silence.
+fn fader(name: impl Into<String>) -> FloatParam {
+    let range = FloatRange::Linear { min: GAIN_FOOT_DB, max: GAIN_TOP_DB };
+    FloatParam::new(name, 0.0, range)
+        .with_unit(" dB")
+        .with_value_to_string(Arc::new(gain_to_text))
+        .with_string_to_value(Arc::new(text_to_gain))
+}
+
+/// A fader in dB, −∞ at its foot.
+fn gain_db(fader: &FloatParam) -> f32 {
+    let db = fader.value();
+    if is_foot(db) { f32::NEG_INFINITY } else { db }
+}
+
+fn pan(name: impl Into<String>) -> FloatParam {
+    FloatParam::new(name, 0.0, FloatRange::Linear { min: -1.0, max: 1.0 })
+        .with_value_to_string(Arc::new(pan_to_text))
+        .with_string_to_value(Arc::new(text_to_pan))
+}
+
+/// What is heard of the player's strip.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// See [`PartMode::All`].
+    #[id = "all"]
+    #[name = "Everything"]
+    All,
+    /// See [`PartMode::WithoutMine`].
+    #[id = "without"]
+    #[name = "Without my part"]
+    Without,
+    /// See [`PartMode::OnlyMine`].
+    #[id = "only"]
+    #[name = "Only my part"]
+    Only,
+}
+
+/// The player's strip.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are what they are called")]
+pub enum Mine {
+    #[id = "vocals"]
+    Vocals,
+    #[id = "drums"]
+    Drums,
+    #[id = "bass"]
+    Bass,
+    #[id = "guitar"]
+    Guitar,
+    #[id = "piano"]
+    Piano,
+    #[id = "other"]
+    Other,
 }
 
 /// Everything that the project keeps.
@@ -85,6 +147,40 @@ pub struct RehearseParams {
     /// See [`STRIPS`].
     #[nested(id_prefix = "other", group = "Other")]
     pub other: StripParams,
+    /// What becomes of all of them.
+    #[nested(group = "Output")]
+    pub output: OutputParams,
+}
+
+/// The main output, and the player's part in it.
+#[derive(Params)]
+pub struct OutputParams {
+    /// The main output's fader in dB.
+    #[id = "master_gain"]
+    pub master: FloatParam,
+    /// The stems' share of the main output, 0 to 1; the rest is the aligned mix.
+    #[id = "dry_wet"]
+    pub wetness: FloatParam,
+    /// What is heard of the player's strip.
+    #[id = "part"]
+    pub part: EnumParam<Part>,
+    /// Which strip that is.
+    #[id = "my_part"]
+    pub mine: EnumParam<Mine>,
+}
+
+impl Default for OutputParams {
+    fn default() -> Self {
+        Self {
+            master: fader("Master Gain"),
+            wetness: FloatParam::new("Dry/Wet", 1.0, FloatRange::Linear { min: 0.0, max: 1.0 })
+                .with_unit(" %")
+                .with_value_to_string(formatters::v2s_f32_percentage(0))
+                .with_string_to_value(formatters::s2v_f32_percentage()),
+            part: EnumParam::new("Part", Part::All),
+            mine: EnumParam::new("My Part", Mine::Vocals),
+        }
+    }
 }
 
 impl Default for RehearseParams {
@@ -98,6 +194,7 @@ impl Default for RehearseParams {
             guitar: StripParams::new("Guitar"),
             piano: StripParams::new("Piano"),
             other: StripParams::new("Other"),
+            output: OutputParams::default(),
         }
     }
 }
@@ -106,6 +203,22 @@ impl RehearseParams {
     /// The strips in the order of [`STRIPS`].
     pub fn strips(&self) -> [&StripParams; STRIP_COUNT] {
         [&self.vocals, &self.drums, &self.bass, &self.guitar, &self.piano, &self.other]
+    }
+
+    /// All of it as the engine wants it. Audio thread.
+    pub fn mixer(&self) -> Mixer {
+        Mixer {
+            bypassed: self.bypass.value(),
+            strips: self.strips().map(StripParams::values),
+            master_db: gain_db(&self.output.master),
+            wetness: self.output.wetness.value(),
+            part: match self.output.part.value() {
+                Part::All => PartMode::All,
+                Part::Without => PartMode::WithoutMine,
+                Part::Only => PartMode::OnlyMine,
+            },
+            mine: self.output.mine.value() as usize,
+        }
     }
 }
 
@@ -129,6 +242,27 @@ fn text_to_gain(text: &str) -> Option<f32> {
     db.is_finite().then(|| db.clamp(GAIN_FOOT_DB, GAIN_TOP_DB))
 }
 
+/// "C" in the middle, "L50" and "R50" halfway to the sides.
+fn pan_to_text(pan: f32) -> String {
+    match (pan * 100.0).round() as i32 {
+        0 => "C".to_owned(),
+        left @ ..0 => format!("L{}", -left),
+        right => format!("R{right}"),
+    }
+}
+
+fn text_to_pan(text: &str) -> Option<f32> {
+    let text = text.trim().to_lowercase();
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'l' => (-1.0, &text[1..]),
+        b'r' => (1.0, &text[1..]),
+        b'c' => return Some(0.0),
+        _ => (1.0, text.as_str()),
+    };
+    let percent: f32 = digits.trim().parse().ok()?;
+    percent.is_finite().then(|| (sign * percent / 100.0).clamp(-1.0, 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -140,17 +274,31 @@ mod tests {
         let ids: Vec<String> = RehearseParams::default().param_map().into_iter().map(|(id, ..)| id).collect();
         let mut expected = vec!["bypass".to_owned()];
         for strip in STRIPS {
-            expected.extend(["gain", "mute", "solo"].map(|what| format!("{strip}_{what}")));
+            expected.extend(["gain", "mute", "solo", "pan"].map(|what| format!("{strip}_{what}")));
         }
+        expected.extend(["master_gain", "dry_wet", "part", "my_part"].map(str::to_owned));
         assert_eq!(ids, expected);
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), PARAM_COUNT);
+    }
+
+    #[test]
+    fn pans_read_as_they_are_written() {
+        for percent in -100..=100 {
+            let pan = percent as f32 / 100.0;
+            assert_eq!(text_to_pan(&pan_to_text(pan)), Some(pan));
+        }
+        for (text, pan) in
+            [("c", Some(0.0)), ("L 30", Some(-0.3)), ("-30", Some(-0.3)), ("x", None), ("", None)]
+        {
+            assert_eq!(text_to_pan(text), pan, "{text}");
+        }
     }
 
     #[test]
     fn a_fader_set_to_its_default_is_at_0_db_exactly() {
         let strip = StripParams::new("Vocals");
         assert_eq!(strip.gain.preview_plain(strip.gain.default_normalized_value()), 0.0);
-        assert_eq!(strip.gain_db(), 0.0);
+        assert_eq!(gain_db(&strip.gain), 0.0);
         assert_eq!(strip.gain.preview_plain(1.0), GAIN_TOP_DB);
     }
 

@@ -5,10 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::mixer::{Mixer, STRIPS, Touched};
+use crate::mixer::{CONTROLS, Control, Mixer, Touched};
 
-/// Gain, mute and solo of each strip, and the bypass.
-const CONTROLS: usize = 3 * STRIPS + 1;
 /// Changes that may wait: more than a host sends within a latency, unless it splits blocks to a few frames.
 const FEWEST_PENDING: usize = 2_048;
 const MOST_PENDING: usize = 65_536;
@@ -34,7 +32,7 @@ pub(crate) struct Automation {
 impl Automation {
     pub(crate) fn new(latency_frames: u32) -> Self {
         let capacity = (latency_frames as usize / 8).clamp(FEWEST_PENDING, MOST_PENDING);
-        let values = flatten(&Mixer::default());
+        let values = Mixer::default().values();
         Self {
             latency_frames: latency_frames.into(),
             pending: VecDeque::with_capacity(capacity),
@@ -53,7 +51,7 @@ impl Automation {
     /// The mixer as it is at the block whose first frame goes in at `position`. Whether anything came into force
     /// right now.
     pub(crate) fn receive(&mut self, position: u64, mixer: &Mixer, touched: Touched) -> bool {
-        let values = flatten(mixer);
+        let values = mixer.values();
         if !self.started {
             self.started = true;
             self.newest = values;
@@ -62,7 +60,7 @@ impl Automation {
         }
         let mut at_once = false;
         for (control, &value) in values.iter().enumerate() {
-            if touched.has(control_bit(control)) {
+            if Control::at(control).is_some_and(|control| touched.has(control)) {
                 self.pending.retain(|event| event.control != control);
                 self.in_force[control] = value;
                 at_once = true;
@@ -99,30 +97,7 @@ impl Automation {
 
     /// What is in force.
     pub(crate) fn mixer(&self) -> Mixer {
-        let mut mixer = Mixer { bypassed: self.in_force[CONTROLS - 1] != 0.0, ..Mixer::default() };
-        for (strip, values) in mixer.strips.iter_mut().zip(self.in_force.chunks_exact(3)) {
-            strip.gain_db = values[0];
-            strip.muted = values[1] != 0.0;
-            strip.soloed = values[2] != 0.0;
-        }
-        mixer
-    }
-}
-
-fn flatten(mixer: &Mixer) -> [f32; CONTROLS] {
-    let mut values = [0.0; CONTROLS];
-    for (to, strip) in values.chunks_exact_mut(3).zip(&mixer.strips) {
-        let switch = |on| f32::from(u8::from(on));
-        to.copy_from_slice(&[strip.gain_db, switch(strip.muted), switch(strip.soloed)]);
-    }
-    values[CONTROLS - 1] = f32::from(u8::from(mixer.bypassed));
-    values
-}
-
-fn control_bit(control: usize) -> Touched {
-    match control {
-        _ if control == CONTROLS - 1 => Touched::BYPASS,
-        _ => Touched::from_bits(1 << control),
+        Mixer::from_values(&self.in_force)
     }
 }
 
@@ -150,7 +125,7 @@ mod tests {
         assert_eq!(in_force(&automation), -3.0);
         assert!(automation.apply(1_600));
         assert_eq!(in_force(&automation), -6.0);
-        assert!(automation.receive(1_700, &vocals(-9.0), Touched::gain(0)));
+        assert!(automation.receive(1_700, &vocals(-9.0), Touched::one(Control::gain(0))));
         assert_eq!(in_force(&automation), -9.0);
         assert!(!automation.receive(1_800, &vocals(-9.0), Touched::NONE), "no change, no event");
         assert_eq!(automation.next(), None);
@@ -165,22 +140,11 @@ mod tests {
         mixer.bypassed = true;
         automation.receive(100, &mixer, Touched::NONE);
         mixer.strips[0].gain_db = -1.0;
-        automation.receive(200, &mixer, Touched::gain(0));
+        automation.receive(200, &mixer, Touched::one(Control::gain(0)));
         assert_eq!(in_force(&automation), -1.0);
         assert!(!automation.mixer().bypassed);
         automation.apply(5_000);
         assert_eq!(automation.mixer(), mixer);
-    }
-
-    #[test]
-    fn every_control_has_its_own_bit() {
-        for strip in 0..STRIPS {
-            let bits = [Touched::gain(strip), Touched::mute(strip), Touched::solo(strip)];
-            for (i, bit) in bits.into_iter().enumerate() {
-                assert_eq!(bit, control_bit(3 * strip + i));
-            }
-        }
-        assert_eq!(control_bit(CONTROLS - 1), Touched::BYPASS);
     }
 
     #[test]

@@ -5,14 +5,13 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use rehearsekit_audio::gain::db_to_linear;
 use rehearsekit_playout::{Playout, SLOT_FRAMES, StemGains, StemSlot};
 
 use crate::{
     automation::Automation,
     feed::Feed,
     meters::Levels,
-    mixer::{Mixer, SILENT_DB, STRIPS, Touched},
+    mixer::{Mixer, STRIPS, StripValues, Touched, linear},
     offline::Offline,
     shared::Run,
     song::Song,
@@ -32,7 +31,7 @@ pub struct Block<'a> {
     /// maximum and beyond, or nothing. All slices of a block have one length; of different ones the shortest
     /// counts.
     pub main: [&'a mut [f32]; 2],
-    /// The stems before their faders, left and right, in the order of [`STRIP_NAMES`](crate::STRIP_NAMES): six,
+    /// The stems behind their faders, left and right, in the order of [`STRIP_NAMES`](crate::STRIP_NAMES): six,
     /// or fewer from the front, or none. For an output that is not connected give a scratch buffer.
     pub stems: &'a mut [[&'a mut [f32]; 2]],
     /// Where the host's playhead is.
@@ -235,11 +234,9 @@ impl AudioEngine {
 
     fn adopt_mixer(&mut self) {
         let mixer = self.automation.mixer();
-        self.gains = mixer.strips.map(|strip| StemGains {
-            linear: if strip.gain_db > SILENT_DB { db_to_linear(strip.gain_db) } else { 0.0 },
-            muted: strip.muted,
-            soloed: strip.soloed,
-        });
+        self.gains = mixer.strips.each_ref().map(StripValues::gains);
+        self.playout.set_part(mixer.part());
+        self.playout.set_output(linear(mixer.master_db), mixer.wetness);
         self.playout.set_bypassed(mixer.bypassed);
     }
 

@@ -32,7 +32,7 @@ pub mod view;
 pub use engine::{AudioEngine, Block, Status, Transport};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
-pub use mixer::{Mixer, STRIP_NAMES, STRIPS, StripValues, Touched};
+pub use mixer::{CONTROLS, Control, Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues, Touched};
 pub use rehearsekit_client::Percentiles;
 pub use settings::{InstanceId, Settings, Trust};
 pub use view::{Counters, LinkView, View};

@@ -9,7 +9,9 @@ use std::{
 };
 
 use common::{Deaf, noise, sizes};
-use rehearsekit_plugin_engine::{AudioSetup, Block, Instance, Mixer, STRIPS, Status, Touched, Transport};
+use rehearsekit_plugin_engine::{
+    AudioSetup, Block, Control, Instance, Mixer, PartMode, STRIPS, Status, Touched, Transport,
+};
 
 thread_local! {
     /// Of this thread alone: the network allocates as it likes.
@@ -61,9 +63,14 @@ fn process_and_reset_allocate_nothing() {
             values.gain_db = 20.0 * noise(strip as u64, n);
             values.muted = noise(99 + strip as u64, n) > 0.5;
             values.soloed = noise(199 + strip as u64, n) > 0.8;
+            values.pan = noise(299 + strip as u64, n);
         }
+        mixer.master_db = 10.0 * noise(1, n);
+        mixer.wetness = noise(2, n).abs();
+        mixer.part = [PartMode::All, PartMode::WithoutMine, PartMode::OnlyMine][n as usize / 5 % 3];
         mixer.bypassed = n % 50 == 0;
-        let touched = if n % 7 == 0 { Touched::gain(n as usize % STRIPS) } else { Touched::NONE };
+        let touched =
+            if n % 7 == 0 { Touched::one(Control::gain(n as usize % STRIPS)) } else { Touched::NONE };
         position = if n % 11 == 0 { -5_000 } else { position + frames as i64 };
         let transport =
             Transport { playing: n % 13 != 0, song_position_frames: (n % 17 != 0).then_some(position) };

@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(events.apply_until(&shared, 0, &mut done), Some(10));
         assert_eq!(gain.value(), 12.0);
         assert_eq!(events.apply_until(&shared, 10, &mut done), Some(63));
-        assert_eq!(shared.params.vocals.gain_db(), f32::NEG_INFINITY);
+        assert_eq!(shared.params.mixer().strips[0].gain_db, f32::NEG_INFINITY);
         assert_eq!(events.apply_until(&shared, 63, &mut done), None);
         assert_eq!((gain.value(), done), (0.0, 3));
     }
@@ -187,5 +187,19 @@ mod tests {
         events.push(&table, 1001, 0, 64, Change::Set(0.75));
         events.apply_until(&shared, 0, &mut 0);
         assert_eq!(normalized(&shared, 1), 0.75, "the host's own");
+    }
+
+    /// What a host moves at one place of its list is what the engine has at that place.
+    #[test]
+    fn parameters_are_in_the_order_of_the_controls() {
+        for index in 0..PARAM_COUNT {
+            let shared = Shared::default();
+            let before = shared.params.mixer();
+            let now = normalized(&shared, index);
+            set_by_hand(&shared, index, if now < 1.0 { 1.0 } else { 0.0 });
+            let after = shared.params.mixer();
+            let moved: Vec<usize> = (0..PARAM_COUNT).filter(|&at| before.differs(&after, at)).collect();
+            assert_eq!(moved, [index]);
+        }
     }
 }

@@ -26,7 +26,7 @@ pub mod slots;
 mod store;
 
 pub use counters::{PlayoutCounters, PlayoutCounts};
-pub use gains::StemGains;
+pub use gains::{Part, StemGains};
 pub use layout::Layout;
 pub use levels::Peaks;
 pub use playout::{Placed, Playout, PlayoutConfig};

@@ -6,7 +6,7 @@ use rehearsekit_audio::StemSet;
 
 use crate::{
     Layout, Peaks, PlayoutCounters, SLOT_FRAMES, StemGains, StemSlot,
-    gains::Smoothed,
+    gains::{Level, Part, Smoothed},
     layout::LANES,
     render::Stretch,
     store::{Arrival, SlotIndex, Store},
@@ -50,8 +50,11 @@ pub struct Playout {
     /// The mix of the last `latency_frames`, `[channel][position mod length]`.
     pub(crate) mix: [Vec<f32>; 2],
     pub(crate) gains: Smoothed,
-    /// Where the bypass is going, and how far it is: 0 is off, 1 the mix alone.
-    pub(crate) bypass: [f32; 2],
+    /// 0 is off, 1 the mix alone.
+    pub(crate) bypass: Level,
+    /// The stems' share of the main output against the mix's.
+    pub(crate) wetness: Level,
+    pub(crate) master: Level,
     /// Position of the next frame that goes in.
     pub(crate) position: u64,
     /// First position since the last reset; silence comes out before it.
@@ -95,7 +98,9 @@ impl Playout {
             started: false,
             mix: [vec![0.0; mix_frames], vec![0.0; mix_frames]],
             gains: Smoothed::new(&layout),
-            bypass: [0.0; 2],
+            bypass: Level::at(0.0),
+            wetness: Level::at(1.0),
+            master: Level::at(1.0),
             position: 0,
             origin: 0,
             decided: 0,
@@ -114,7 +119,7 @@ impl Playout {
         self.there = [true; 3];
         self.decided = self.playing() - 1;
         self.gains.restart();
-        self.bypass[1] = self.bypass[0];
+        self.levels().into_iter().for_each(Level::jump);
         self.started = false;
     }
 
@@ -144,10 +149,31 @@ impl Playout {
     /// Bypassed, the main output is the aligned mix and nothing else, and so is the closing stem; the others are
     /// silent. Cross-faded over 256 frames; at once right after [`Self::new`] and [`Self::reset`].
     pub fn set_bypassed(&mut self, bypassed: bool) {
-        self.bypass[0] = f32::from(u8::from(bypassed));
+        self.bypass.aim(f32::from(u8::from(bypassed)));
+        self.jump_at_the_start();
+    }
+
+    /// What becomes of the stems on the main output, and there alone: `wetness` of them, 0 to 1, and of the aligned
+    /// mix the rest; all that times `master`, linear. In ramps as the bypass.
+    pub fn set_output(&mut self, master: f32, wetness: f32) {
+        self.master.aim(if master.is_finite() { master.max(0.0) } else { 0.0 });
+        self.wetness.aim(if wetness.is_finite() { wetness.clamp(0.0, 1.0) } else { 1.0 });
+        self.jump_at_the_start();
+    }
+
+    /// What is heard of the lane that the player calls theirs.
+    pub fn set_part(&mut self, part: Part) {
+        self.gains.set_part(part);
+    }
+
+    fn jump_at_the_start(&mut self) {
         if self.position == self.origin {
-            self.bypass[1] = self.bypass[0];
+            self.levels().into_iter().for_each(Level::jump);
         }
+    }
+
+    fn levels(&mut self) -> [&mut Level; 3] {
+        [&mut self.bypass, &mut self.wetness, &mut self.master]
     }
 
     /// The layout that is played, or was last.
@@ -231,9 +257,9 @@ impl Playout {
         frames == 0 || (first..=last).all(|slot| self.store.is_complete(slot))
     }
 
-    /// Takes a block of the mix in and gives the audio of `latency_frames` earlier out: the stems before
-    /// their faders (`stems_out[stem][channel]`, all of them or an empty slice) and the main mix behind
-    /// them. All slices have one length, any length; of different ones the shortest counts. A sample of
+    /// Takes a block of the mix in and gives the audio of `latency_frames` earlier out: the stems behind
+    /// their faders (`stems_out[stem][channel]`, all of them or an empty slice), which sum to what they are on the
+    /// main output, and that output itself. All slices have one length, any length; of different ones the shortest counts. A sample of
     /// the mix that is not finite counts as 0, and so does one too small to be a normal number. Lanes that
     /// no stem lies on are silent.
     pub fn process(

@@ -1,16 +1,17 @@
 //! What a decision sounds like: cross-fades, the closed sum, the main mix. Decides nothing itself.
 //!
-//! With `w` the part the stems have (1 normally, 0 over a hole, a straight line over one slot between):
-//! a travelling stem is `w·s`, the closing stem is `mix − Σ w·s`, and
-//! `main = w·Σ g·s + (1 − w)·g_max·mix`, which is computed as
+//! With `w` the part the stems have (1 normally, 0 over a hole, a straight line over one slot between) and `g` the
+//! gains of one side, a travelling stem's output is `w·g·s`, the stems together are
+//! `w·Σ g·s + (1 − w)·g_max·mix`, which is computed as
 //! `(g_max + w·(g_closing − g_max))·mix + w·Σ (g − g_closing)·s` over the travelling stems: with all
 //! gains equal the stems cancel by arithmetic, not by luck, and 0 dB on all faders is the mix bit by bit.
-//! A bypass that is `b` far gone takes `1 − b` of all that and `b` of the mix.
+//! The closing stem's output is what is missing from the others to that. The main output is that at the dry/wet
+//! level, with the mix for the rest, times the master gain. A bypass that is `b` far gone takes `1 − b` of all
+//! that and `b` of the mix.
 
 use crate::{
     MAX_TRAVELLING_CHANNELS, Peaks, Playout, PlayoutCounters, SLOT_FRAMES,
-    gains::slide,
-    layout::LANES,
+    gains::Sides,
     store::{SlotIndex, audible},
 };
 
@@ -54,24 +55,25 @@ impl Playout {
                 ring[put] = sample;
                 Peaks::raise(&mut self.peaks.input[channel], sample);
             }
-            let (&gains, largest): (&[f32; LANES], f32) = self.gains.step();
+            let (&gains, largest): (&Sides, [f32; 2]) = self.gains.step();
             let to = at.start + i;
             if at.out + (i as i64) < self.origin as i64 {
                 stems_out.iter_mut().flatten().for_each(|out| out[to] = 0.0);
                 main_out.iter_mut().for_each(|out| out[to] = 0.0);
                 continue;
             }
-            if self.bypass[0] != self.bypass[1] {
-                self.bypass[1] = slide(self.bypass[1], self.bypass[0]);
-            }
-            let b = self.bypass[1];
+            let b = self.bypass.step();
+            let wetness = 1.0 - (1.0 - b) * (1.0 - self.wetness.step());
+            let master = 1.0 + (1.0 - b) * (self.master.step() - 1.0);
             let w = begin + (end - begin) * (at.offset + i) as f32 / SLOT_FRAMES as f32;
-            let dry = f64::from((1.0 - b) * (largest + w * (gains[closing] - largest)) + b);
             let wet = w * (1.0 - b);
             let take = put.wrapping_sub(self.config.latency_frames as usize) & mask;
             for (channel, ring) in self.mix.iter().enumerate() {
+                let g_closing = gains[closing][channel];
+                let g_max = largest[channel];
+                let dry = f64::from((1.0 - b) * (g_max + w * (g_closing - g_max)) + b);
                 let mix = f64::from(ring[take]);
-                let (mut main, mut sum, mut shown) = (dry * mix, 0.0, 0.0);
+                let (mut together, mut shown) = (dry * mix, 0.0);
                 for (row, &lane) in lanes.iter().enumerate() {
                     // Over a hole the cell holds something older.
                     let s = if wet > 0.0 {
@@ -79,22 +81,26 @@ impl Playout {
                     } else {
                         0.0
                     };
-                    main += f64::from(gains[lane] - gains[closing]) * f64::from(s);
-                    sum += f64::from(s);
-                    let heard = gains[lane] * s;
-                    shown += heard;
+                    let gain = gains[lane][channel];
+                    together += f64::from(gain - g_closing) * f64::from(s);
+                    let heard = audible(gain * s);
+                    shown += f64::from(heard);
                     Peaks::raise(&mut self.peaks.lanes[lane][channel], heard);
                     if let Some(out) = stems_out.get_mut(lane) {
-                        out[channel][to] = audible(s);
+                        out[channel][to] = heard;
                     }
                 }
+                let rest = audible((together - shown) as f32);
+                Peaks::raise(&mut self.peaks.lanes[closing][channel], rest);
                 if let Some(out) = stems_out.get_mut(closing) {
-                    out[channel][to] = audible((mix - sum) as f32);
+                    out[channel][to] = rest;
                 }
+                let blend = mix + f64::from(wetness) * (together - mix);
+                // At the right end exactly, or the sum would be the mix only nearly.
+                let main = f64::from(master) * if wetness == 1.0 { together } else { blend };
                 let main = audible(main as f32);
                 main_out[channel][to] = main;
                 Peaks::raise(&mut self.peaks.main[channel], main);
-                Peaks::raise(&mut self.peaks.lanes[closing][channel], main - shown);
             }
             played += 1;
             bridged += u64::from(w < 1.0);

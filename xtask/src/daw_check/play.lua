@@ -13,8 +13,8 @@ local session = load_session(folder, "session")
 assert(session, "no session")
 local song = session:route_by_name("Song")
 local plugin = song:nth_plugin(0)
--- Bypass, then gain, mute and solo of six strips: this is the last one's mute.
-local OTHER_MUTE = 17
+-- Bypass, then gain, mute, solo and pan of six strips: this is the last one's mute.
+local OTHER_MUTE = 22
 local before = ARDOUR.LuaAPI.get_processor_param(plugin, OTHER_MUTE, true)
 assert(ARDOUR.LuaAPI.set_processor_param(plugin, OTHER_MUTE, 1))
 -- What comes in on this track is heard.

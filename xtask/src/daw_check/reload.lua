@@ -8,7 +8,7 @@ local plugin = session:route_by_name("Song"):nth_plugin(0)
 sleep(1)
 local file = assert(io.open(folder .. "/../reloaded.json", "w"))
 file:write(string.format('{"other_mute": %g, "vocals_mute": %g, "song_latency_frames": %d}',
-	ARDOUR.LuaAPI.get_processor_param(plugin, 17, true), ARDOUR.LuaAPI.get_processor_param(plugin, 2, true),
+	ARDOUR.LuaAPI.get_processor_param(plugin, 22, true), ARDOUR.LuaAPI.get_processor_param(plugin, 2, true),
 	plugin:to_insert():signal_latency()))
 file:close()
 session:save_state("", false, false, false, false, false)

@@ -2,7 +2,16 @@
 //! window turns one into parameters and settings. Knows neither plugin framework nor network nor clock.
 
 mod panel;
-mod view;
+pub mod view;
 
 pub use panel::{Panel, panel_ui};
-pub use view::{Action, LinkView, StripView, View};
+pub use view::{
+    Action, BudgetView, ClickMode, ClickView, Control, LinkState, LinkView, Look, MasterView, PartMode,
+    PartView, StripView, Subdivision, TempoSource, View,
+};
+
+/// The foot of every fader in dB: at or below it there is silence.
+pub const FADER_FOOT_DB: f32 = -84.0;
+
+/// The head of every fader in dB.
+pub const FADER_HEAD_DB: f32 = 12.0;

@@ -3,13 +3,14 @@
 
 use egui::{Color32, RichText, Slider, TextEdit, Ui};
 
-use crate::view::{Action, StripView, View};
+use crate::view::{Action, Control, LinkState, StripView, View};
+use crate::{FADER_FOOT_DB, FADER_HEAD_DB};
 
 /// Budgets to pick from, in milliseconds.
 const BUDGETS_MILLIS: [u32; 9] = [50, 93, 132, 180, 250, 350, 500, 1000, 1500];
 
 /// The range of a fader in dB; at its foot it is silent.
-const FADER_DB: std::ops::RangeInclusive<f32> = -84.0..=12.0;
+const FADER_DB: std::ops::RangeInclusive<f32> = FADER_FOOT_DB..=FADER_HEAD_DB;
 
 /// What the panel keeps between two pictures.
 #[derive(Debug, Default)]
@@ -18,12 +19,19 @@ pub struct Panel {
     typed_server: Option<String>,
 }
 
+impl Panel {
+    /// How soon the panel wants the next picture by itself; `None` when nothing moves.
+    pub fn next_picture(&self) -> Option<std::time::Duration> {
+        None
+    }
+}
+
 /// Draws one picture and returns what the player did in it, in order.
 pub fn panel_ui(ui: &mut Ui, panel: &mut Panel, view: &View) -> Vec<Action> {
     let mut actions = Vec::new();
     ui.horizontal(|ui| {
         ui.heading("RehearseKit");
-        let mut bypass = view.bypass;
+        let mut bypass = view.master.bypass;
         if ui.checkbox(&mut bypass, "Bypass").changed() {
             actions.push(Action::Bypass(bypass));
         }
@@ -41,7 +49,8 @@ pub fn panel_ui(ui: &mut Ui, panel: &mut Panel, view: &View) -> Vec<Action> {
 }
 
 fn link_ui(ui: &mut Ui, view: &View) {
-    let colour = if view.link.live { Color32::LIGHT_GREEN } else { Color32::LIGHT_YELLOW };
+    let colour =
+        if view.link.state == LinkState::Live { Color32::LIGHT_GREEN } else { Color32::LIGHT_YELLOW };
     ui.label(RichText::new(&view.link.sentence).color(colour));
     if let Some(warning) = &view.link.warning {
         ui.label(RichText::new(warning).color(Color32::LIGHT_RED));
@@ -87,28 +96,28 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel, view: &View, actions: &mut Vec<Ac
 }
 
 fn strip_ui(ui: &mut Ui, index: usize, strip: &StripView, actions: &mut Vec<Action>) {
-    let name = RichText::new(strip.name);
+    let name = RichText::new(&strip.name);
     ui.label(if strip.present { name.strong() } else { name.weak() });
     let mut gain_db = strip.gain_db.clamp(*FADER_DB.start(), *FADER_DB.end());
     let text =
         |db: f64, _| if db <= f64::from(*FADER_DB.start()) { "-inf".to_owned() } else { format!("{db:.1}") };
     let fader = ui.add(Slider::new(&mut gain_db, FADER_DB).vertical().custom_formatter(text).suffix(" dB"));
     if fader.drag_started() {
-        actions.push(Action::GainBegin(index));
+        actions.push(Action::Begin(Control::Gain(index)));
     }
     if fader.changed() {
         // Typed or scrolled: a gesture of its own.
         let held = fader.dragged() || fader.drag_stopped();
         if !held {
-            actions.push(Action::GainBegin(index));
+            actions.push(Action::Begin(Control::Gain(index)));
         }
-        actions.push(Action::Gain(index, gain_db));
+        actions.push(Action::Set(Control::Gain(index), gain_db));
         if !held {
-            actions.push(Action::GainEnd(index));
+            actions.push(Action::End(Control::Gain(index)));
         }
     }
     if fader.drag_stopped() {
-        actions.push(Action::GainEnd(index));
+        actions.push(Action::End(Control::Gain(index)));
     }
     ui.horizontal(|ui| {
         if ui.selectable_label(strip.mute, "M").on_hover_text("Mute").clicked() {

@@ -5,10 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
-use nice_plug_egui::EguiEditor;
 use rehearsekit_plugin_engine::{AudioSetup, Block, STRIPS, Settings, Status, Transport as Playhead};
 
-use crate::editor::EditorApp;
+use crate::editor::Editor;
 use crate::params::STRIP_COUNT;
 use crate::shared::{News, Shared};
 
@@ -125,7 +124,7 @@ impl<K: Kind> Plugin for RehearseKit<K> {
     // Blocks are cut at parameter changes by `host_compat::events`.
     const SAMPLE_ACCURATE_AUTOMATION: bool = false;
 
-    type Editor = EguiEditor<EditorApp>;
+    type Editor = Editor;
     type SysExMessage = ();
     type BackgroundTask = News;
 
@@ -144,7 +143,7 @@ impl<K: Kind> Plugin for RehearseKit<K> {
 
     fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
         let to_main_thread = Box::new(move |news| executor.execute_gui(news));
-        EditorApp::editor(Arc::clone(&self.shared), to_main_thread)
+        Some(Editor::new(Arc::clone(&self.shared), to_main_thread))
     }
 
     fn setup_logger() -> Option<bool> {

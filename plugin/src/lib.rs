@@ -3,7 +3,7 @@
 //!
 //! - `classes`: the classes, as nice-plug's `Plugin`.
 //! - `host_compat`: what hosts get to see, around nice-plug's wrappers; all `unsafe` is in there.
-//! - `params`, `settings`: what a project keeps.
+//! - `params`, `settings`, `look`: what a project keeps.
 //! - `shared`: what the parties of one instance share; `automation`: who moved what.
 //! - `editor`: the window.
 //! - `unload`: leaving the host's process.
@@ -12,6 +12,7 @@ pub mod automation;
 pub mod classes;
 pub mod editor;
 pub mod host_compat;
+pub mod look;
 pub mod params;
 pub mod settings;
 pub mod shared;

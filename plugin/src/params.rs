@@ -9,6 +9,7 @@ use std::sync::Arc;
 use nice_plug::prelude::*;
 use rehearsekit_plugin_engine::{CONTROLS, Mixer, PartMode, StripValues};
 
+use crate::look::LookCell;
 use crate::settings::SettingsCell;
 
 /// The strips in their order, by identifier. A model's `accompaniment` is played on `other`.
@@ -126,6 +127,9 @@ pub struct RehearseParams {
     /// Server, model, budget, identity: in the project, not in automation.
     #[persist = "settings"]
     pub settings: SettingsCell,
+    /// The window's size and type.
+    #[persist = "look"]
+    pub look: LookCell,
     /// The aligned mix instead of the stems; the latency stays.
     #[id = "bypass"]
     pub bypass: BoolParam,
@@ -187,6 +191,7 @@ impl Default for RehearseParams {
     fn default() -> Self {
         Self {
             settings: SettingsCell::default(),
+            look: LookCell::default(),
             bypass: BoolParam::new("Bypass", false).make_bypass(),
             vocals: StripParams::new("Vocals"),
             drums: StripParams::new("Drums"),

@@ -27,13 +27,17 @@ pub struct Levels {
 impl Meters {
     /// The peaks since this was last called; for one display at a time.
     pub fn take(&self) -> Levels {
-        let take = |cell: &AtomicU32| f32::from_bits(cell.swap(0, Relaxed));
-        let pair = |cells: &[AtomicU32; 2]| [take(&cells[0]), take(&cells[1])];
-        Levels {
-            input: pair(&self.input),
-            main: pair(&self.main),
-            strips: std::array::from_fn(|strip| pair(&self.strips[strip])),
-        }
+        self.read(|cell| cell.swap(0, Relaxed))
+    }
+
+    /// The peaks since [`Self::take`], which stay.
+    pub fn peek(&self) -> Levels {
+        self.read(|cell| cell.load(Relaxed))
+    }
+
+    fn read(&self, read: impl Fn(&AtomicU32) -> u32) -> Levels {
+        let pair = |cells: &[AtomicU32; 2]| cells.each_ref().map(|cell| f32::from_bits(read(cell)));
+        Levels { input: pair(&self.input), main: pair(&self.main), strips: self.strips.each_ref().map(pair) }
     }
 
     /// Raises the peaks to at least `levels`.

@@ -96,6 +96,15 @@ impl Mixer {
         }
     }
 
+    /// Which strips are heard of a model that has stems on those of `strips`.
+    pub fn heard(&self, strips: [bool; STRIPS]) -> [bool; STRIPS] {
+        rehearsekit_playout::gains::heard(
+            &self.strips.each_ref().map(StripValues::gains),
+            strips,
+            self.part(),
+        )
+    }
+
     /// One number for each [`Control`], in their order.
     pub(crate) fn values(&self) -> [f32; CONTROLS] {
         let mut values = [0.0; CONTROLS];

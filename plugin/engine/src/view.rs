@@ -52,8 +52,10 @@ pub enum LinkView {
     /// Not activated: nothing is tried.
     #[default]
     Idle,
-    /// Looking for the server.
+    /// Asking the server for the first time.
     Connecting,
+    /// Asking it again and again: it did not answer, or went away.
+    Looking,
     /// Stems are coming.
     Live,
     /// The server said no; the view's sentence is its reason.
@@ -88,7 +90,7 @@ pub(crate) fn words(state: &LinkState, server: &str) -> (LinkView, String) {
             (LinkView::Connecting, format!("Looking for the server at {server}."))
         }
         LinkState::Connecting { last_error: Some(error), .. } => {
-            (LinkView::Connecting, format!("Not connected, trying again: {error}"))
+            (LinkView::Looking, format!("Not connected, trying again: {error}"))
         }
         LinkState::Live(opened) => {
             (LinkView::Live, format!("Connected to {server}, playing {}.", opened.model))

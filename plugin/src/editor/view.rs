@@ -1,0 +1,208 @@
+//! From the engine's view and the parameters to what the panel shows. Decides on words and on nothing else.
+
+use rehearsekit_gui as gui;
+use rehearsekit_gui::{BudgetView, LinkState, MasterView, PartView, StripView, View};
+use rehearsekit_plugin_engine::{Levels, LinkView as Link, Mixer, PartMode, STRIPS, View as Engine};
+
+use crate::shared::Shared;
+
+/// What the strips are called in the window.
+pub(super) const STRIP_TITLES: [&str; STRIPS] = ["Vocals", "Drums", "Bass", "Guitar", "Piano", "Other"];
+
+/// Budgets to pick from where the server has said nothing, in milliseconds.
+const BUDGETS_MILLIS: [u32; 10] = [50, 93, 132, 180, 250, 350, 500, 1000, 1500, 2500];
+
+/// Everything for one picture; takes the levels.
+pub(super) fn view(shared: &Shared) -> View {
+    let mut view = view_without_levels(shared);
+    let Levels { main, strips, .. } = shared.instance.meters().take();
+    view.master.peak = main;
+    view.strips.iter_mut().zip(strips).for_each(|(strip, peak)| strip.peak = peak);
+    view
+}
+
+/// What changes only when something happens.
+pub(super) fn view_without_levels(shared: &Shared) -> View {
+    let engine = shared.instance.view();
+    let settings = shared.instance.settings();
+    let mixer = shared.params.mixer();
+    let look = shared.params.look.get();
+    let budget_millis = settings.budget().duration().as_millis() as u32;
+    let model = engine.model.clone().or(settings.model.clone()).unwrap_or_default();
+    let millis = engine.latency_frames as f32 / engine.rate_hz.max(1) as f32 * 1e3;
+    View {
+        budgets: budgets(&engine, budget_millis),
+        strips: strips(&engine, &mixer),
+        part: part(&engine, &mixer, &model),
+        master: MasterView {
+            gain_db: shared.params.output.master.value(),
+            wet: mixer.wetness,
+            peak: [0.0; 2],
+            bypass: mixer.bypassed,
+        },
+        click: gui::ClickView::default(),
+        latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
+        server: settings.server().to_owned(),
+        link: link(engine, &model, budget_millis),
+        model,
+        budget_millis,
+        look: gui::Look { large_type: look.large_type, scale_percent: look.scale_percent },
+    }
+}
+
+fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
+    let state = state(&engine);
+    let server_name = host_of(&engine.server).to_owned();
+    let latency = format!("{budget_millis} ms");
+    let badge = match state {
+        LinkState::Idle => vec!["Not connected"],
+        LinkState::Looking => vec!["Looking for", &server_name],
+        LinkState::Connecting => vec!["Connecting", &server_name],
+        LinkState::Live => vec!["Live", model, &latency, &server_name],
+        LinkState::Bridging => vec!["Bridging", model, &latency, &server_name],
+        LinkState::Refused => vec!["Refused", &server_name],
+        LinkState::OfflineRender => vec!["Rendering", model, &server_name],
+        LinkState::Failed => vec!["Not connected", &server_name],
+        LinkState::HostRendersAhead => vec!["The host renders ahead", &latency],
+    };
+    let turnaround = engine.turnaround_millis;
+    let counters = engine.counters;
+    let sentence = match state {
+        LinkState::HostRendersAhead => {
+            "This host renders ahead, so stems cannot be there in time. Switch that off \
+            for this track (Reaper: anticipative FX; Cubase: ASIO-Guard)."
+                .to_owned()
+        }
+        LinkState::Bridging => {
+            format!("{} Until stems are here you hear the song as it is.", engine.sentence)
+        }
+        _ => engine.sentence,
+    };
+    gui::LinkView {
+        state,
+        badge: badge.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · "),
+        sentence,
+        suggestion_millis: engine.smallest_budget_millis.map(|least| least.ceil() as u32),
+        // To whole milliseconds: what is shown, and no reason to draw anew for less.
+        turnaround_millis: (turnaround.count > 0)
+            .then(|| [turnaround.p50, turnaround.p99].map(|millis| millis.round() as f32)),
+        misses: [counters.underruns, counters.late, counters.lost],
+        warning: engine.error,
+        server_name,
+    }
+}
+
+fn state(engine: &Engine) -> LinkState {
+    match engine.link {
+        Link::Idle => LinkState::Idle,
+        Link::Failed => LinkState::Failed,
+        Link::Refused(_) => LinkState::Refused,
+        _ if engine.error.is_some() => LinkState::Failed,
+        _ if engine.offline => LinkState::OfflineRender,
+        Link::Looking => LinkState::Looking,
+        Link::Connecting => LinkState::Connecting,
+        Link::Live if engine.bursting => LinkState::HostRendersAhead,
+        Link::Live if engine.bridging => LinkState::Bridging,
+        Link::Live => LinkState::Live,
+    }
+}
+
+/// The machine's name in `host:port`.
+fn host_of(server: &str) -> &str {
+    server.rsplit_once(':').map_or(server, |(host, _)| host)
+}
+
+fn budgets(_engine: &Engine, chosen: u32) -> Vec<BudgetView> {
+    let mut millis: Vec<u32> = BUDGETS_MILLIS.into();
+    if !millis.contains(&chosen) {
+        millis.push(chosen);
+        millis.sort_unstable();
+    }
+    millis.into_iter().map(|millis| BudgetView { millis, ..BudgetView::default() }).collect()
+}
+
+fn strips(engine: &Engine, mixer: &Mixer) -> Vec<StripView> {
+    let heard = mixer.heard(engine.strips);
+    let accompaniment = engine.stems.len() == 2;
+    let strip = |index: usize| {
+        let set = &mixer.strips[index];
+        // What closes the sum of two stems is everything but the other.
+        let name = if accompaniment && index == STRIPS - 1 { "Band" } else { STRIP_TITLES[index] };
+        StripView {
+            name: name.to_owned(),
+            present: engine.strips[index],
+            gain_db: set.gain_db.max(gui::FADER_FOOT_DB),
+            pan: set.pan,
+            mute: set.muted,
+            solo: set.soloed,
+            silenced: engine.strips[index] && !heard[index] && !set.muted,
+            peak: [0.0; 2],
+        }
+    };
+    (0..STRIPS).map(strip).collect()
+}
+
+fn part(engine: &Engine, mixer: &Mixer, model: &str) -> PartView {
+    let possible = engine.strips.get(mixer.mine) == Some(&true);
+    let title = STRIP_TITLES.get(mixer.mine).copied().unwrap_or_default().to_lowercase();
+    PartView {
+        mine: mixer.mine,
+        mode: match mixer.part {
+            PartMode::All => gui::PartMode::All,
+            PartMode::WithoutMine => gui::PartMode::WithoutMine,
+            PartMode::OnlyMine => gui::PartMode::OnlyMine,
+        },
+        possible,
+        why_not: (!possible).then(|| {
+            let model = if model.is_empty() { "This model" } else { model };
+            format!("{model} does not separate {title}")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_called_by_its_host() {
+        for (server, host) in
+            [("closet:7433", "closet"), ("[::1]:7433", "[::1]"), ("closet", "closet"), ("", "")]
+        {
+            assert_eq!(host_of(server), host);
+        }
+    }
+
+    #[test]
+    fn before_anything_runs_the_window_says_so_and_offers_the_usual_budgets() {
+        let shared = Shared::default();
+        let view = view(&shared);
+        assert_eq!((view.link.state, view.link.badge.as_str()), (LinkState::Idle, "Not connected"));
+        assert_eq!(view.latency, None);
+        assert!(view.budgets.iter().any(|budget| budget.millis == view.budget_millis));
+        assert!(view.budgets.iter().all(|budget| budget.holds.is_none()), "nobody knows yet");
+        shared.change_settings(|settings| settings.budget_millis = 123.0);
+        let millis: Vec<u32> = super::view(&shared).budgets.iter().map(|budget| budget.millis).collect();
+        assert!(millis.contains(&123) && millis.is_sorted());
+    }
+
+    #[test]
+    fn what_others_silence_is_shown_as_silenced_and_a_mute_is_not() {
+        let mut mixer = Mixer::default();
+        let mut engine = Shared::default().instance.view();
+        engine.strips = [true, true, true, false, false, true];
+        mixer.strips[0].soloed = true;
+        mixer.strips[1].muted = true;
+        let silenced = |mixer: &Mixer| -> Vec<bool> {
+            strips(&engine, mixer).iter().map(|strip| strip.silenced).collect()
+        };
+        assert_eq!(silenced(&mixer), [false, false, true, false, false, true]);
+        mixer = Mixer { part: PartMode::OnlyMine, mine: 1, ..mixer };
+        assert_eq!(silenced(&mixer), [true, false, true, false, false, true]);
+        mixer.mine = 3;
+        assert_eq!(silenced(&mixer), [false, false, true, false, false, true], "nobody has a guitar");
+        assert!(
+            part(&engine, &mixer, "htdemucs").why_not.unwrap().contains("htdemucs does not separate guitar")
+        );
+    }
+}

@@ -7,6 +7,7 @@
 //! `f32`, one `Vec` per channel, full scale ±1.0.
 
 pub mod audio;
+pub mod click;
 pub mod gain;
 pub mod measure;
 pub mod overlap_add;

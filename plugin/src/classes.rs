@@ -305,6 +305,17 @@ impl<K: Kind> ClapPlugin for RehearseKit<K> {
             });
             section.add_page("Solos", |page| strips.iter().for_each(|strip| page.add_param(&strip.solo)));
             section.add_page("Pans", |page| strips.iter().for_each(|strip| page.add_param(&strip.pan)));
+            section.add_page("Click", |page| {
+                let click = &params.click;
+                page.add_param(&click.mode);
+                page.add_param(&click.level);
+                page.add_param(&click.pan);
+                page.add_param(&click.sound);
+                page.add_param(&click.subdivision);
+                page.add_param(&click.accent);
+                page.add_param(&click.source);
+                page.add_param(&click.tempo);
+            });
         });
     }
 }

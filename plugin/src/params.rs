@@ -9,6 +9,8 @@ use std::sync::Arc;
 use nice_plug::prelude::*;
 use rehearsekit_plugin_engine::{CONTROLS, Mixer, PartMode, StripValues};
 
+use crate::click_params::ClickParams;
+
 use crate::look::LookCell;
 use crate::settings::SettingsCell;
 
@@ -66,7 +68,7 @@ impl StripParams {
 }
 
 /// A fader at 0 dB; its foot is silence.
-fn fader(name: impl Into<String>) -> FloatParam {
+pub(crate) fn fader(name: impl Into<String>) -> FloatParam {
     let range = FloatRange::Linear { min: GAIN_FOOT_DB, max: GAIN_TOP_DB };
     FloatParam::new(name, 0.0, range)
         .with_unit(" dB")
@@ -75,12 +77,12 @@ fn fader(name: impl Into<String>) -> FloatParam {
 }
 
 /// A fader in dB, −∞ at its foot.
-fn gain_db(fader: &FloatParam) -> f32 {
+pub(crate) fn gain_db(fader: &FloatParam) -> f32 {
     let db = fader.value();
     if is_foot(db) { f32::NEG_INFINITY } else { db }
 }
 
-fn pan(name: impl Into<String>) -> FloatParam {
+pub(crate) fn pan(name: impl Into<String>) -> FloatParam {
     FloatParam::new(name, 0.0, FloatRange::Linear { min: -1.0, max: 1.0 })
         .with_value_to_string(Arc::new(pan_to_text))
         .with_string_to_value(Arc::new(text_to_pan))
@@ -154,6 +156,9 @@ pub struct RehearseParams {
     /// What becomes of all of them.
     #[nested(group = "Output")]
     pub output: OutputParams,
+    /// The click.
+    #[nested(id_prefix = "click", group = "Click")]
+    pub click: ClickParams,
 }
 
 /// The main output, and the player's part in it.
@@ -200,6 +205,7 @@ impl Default for RehearseParams {
             piano: StripParams::new("Piano"),
             other: StripParams::new("Other"),
             output: OutputParams::default(),
+            click: ClickParams::default(),
         }
     }
 }
@@ -223,6 +229,8 @@ impl RehearseParams {
                 Part::Only => PartMode::OnlyMine,
             },
             mine: self.output.mine.value() as usize,
+            click: self.click.values(),
+            click_in_main: self.click.in_main.value(),
         }
     }
 }
@@ -282,6 +290,9 @@ mod tests {
             expected.extend(["gain", "mute", "solo", "pan"].map(|what| format!("{strip}_{what}")));
         }
         expected.extend(["master_gain", "dry_wet", "part", "my_part"].map(str::to_owned));
+        let of_click =
+            ["mode", "level", "pan", "sound", "subdivision", "accent", "main", "source", "tempo", "meter"];
+        expected.extend(of_click.map(|what| format!("click_{what}")));
         assert_eq!(ids, expected);
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), PARAM_COUNT);
     }

@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::mixer::{CONTROLS, Control, Mixer, Touched};
+use crate::control::{CONTROLS, Control, Touched};
+use crate::mixer::Mixer;
 
 /// Changes that may wait: more than a host sends within a latency, unless it splits blocks to a few frames.
 const FEWEST_PENDING: usize = 2_048;
@@ -26,6 +27,8 @@ pub(crate) struct Automation {
     pending: VecDeque<Event>,
     newest: [f32; CONTROLS],
     in_force: [f32; CONTROLS],
+    /// A tapped "one" is no automation: it counts at once.
+    own_one_seconds: f64,
     started: bool,
 }
 
@@ -38,6 +41,7 @@ impl Automation {
             pending: VecDeque::with_capacity(capacity),
             newest: values,
             in_force: values,
+            own_one_seconds: 0.0,
             started: false,
         }
     }
@@ -52,13 +56,14 @@ impl Automation {
     /// right now.
     pub(crate) fn receive(&mut self, position: u64, mixer: &Mixer, touched: Touched) -> bool {
         let values = mixer.values();
+        let mut at_once = self.own_one_seconds.to_bits() != mixer.click.own_one_seconds.to_bits();
+        self.own_one_seconds = mixer.click.own_one_seconds;
         if !self.started {
             self.started = true;
             self.newest = values;
             self.in_force = values;
             return true;
         }
-        let mut at_once = false;
         for (control, &value) in values.iter().enumerate() {
             if Control::at(control).is_some_and(|control| touched.has(control)) {
                 self.pending.retain(|event| event.control != control);
@@ -97,7 +102,7 @@ impl Automation {
 
     /// What is in force.
     pub(crate) fn mixer(&self) -> Mixer {
-        Mixer::from_values(&self.in_force)
+        Mixer::from_values(&self.in_force, self.own_one_seconds)
     }
 }
 

@@ -9,9 +9,10 @@ use rehearsekit_playout::{Playout, SLOT_FRAMES, StemGains, StemSlot};
 
 use crate::{
     automation::Automation,
+    control::Touched,
     feed::Feed,
     meters::Levels,
-    mixer::{Mixer, STRIPS, StripValues, Touched, linear},
+    mixer::{Mixer, STRIPS, StripValues, linear},
     offline::Offline,
     shared::Run,
     song::Song,

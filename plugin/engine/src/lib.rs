@@ -15,6 +15,7 @@
 //! This crate must never see a plugin framework, a GUI, a model or the server.
 
 mod automation;
+mod control;
 mod engine;
 mod feed;
 mod instance;
@@ -29,10 +30,12 @@ mod shared;
 mod song;
 pub mod view;
 
+pub use control::{CONTROLS, Control, Touched};
 pub use engine::{AudioEngine, Block, Status, Transport};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
-pub use mixer::{CONTROLS, Control, Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues, Touched};
+pub use mixer::{Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues};
+pub use rehearsekit_audio::click;
 pub use rehearsekit_client::Percentiles;
 pub use settings::{InstanceId, Settings, Trust};
 pub use view::{Counters, LinkView, View};

@@ -1,10 +1,11 @@
-//! The mixer as the plugin's parameters show it: six fixed strips for every model, the player's part, the main output.
+//! The mixer as the plugin's parameters show it: six fixed strips for every model, the player's part, the main output,
+//! the click.
 //!
 //! Strips never change, so projects and automation keep their meaning whatever model the server has: a model's
 //! stems lie on the strips of their names, its accompaniment (and any stem that closes the sum) on `other`, and
 //! strips it lacks are silent. This module must not know how gains are smoothed or delayed.
 
-use rehearsekit_audio::gain::db_to_linear;
+use rehearsekit_audio::{click::ClickValues, gain::db_to_linear};
 use rehearsekit_playout::{Part, StemGains};
 
 pub use rehearsekit_playout::layout::{LANE_NAMES as STRIP_NAMES, LANES as STRIPS};
@@ -71,6 +72,10 @@ pub struct Mixer {
     pub part: PartMode,
     /// Which strip that is.
     pub mine: usize,
+    /// The click.
+    pub click: ClickValues,
+    /// Whether the click is on the main output, and not on its own alone.
+    pub click_in_main: bool,
 }
 
 impl Default for Mixer {
@@ -82,6 +87,8 @@ impl Default for Mixer {
             wetness: 1.0,
             part: PartMode::All,
             mine: 0,
+            click: ClickValues::default(),
+            click_in_main: true,
         }
     }
 }
@@ -103,169 +110,5 @@ impl Mixer {
             strips,
             self.part(),
         )
-    }
-
-    /// One number for each [`Control`], in their order.
-    pub(crate) fn values(&self) -> [f32; CONTROLS] {
-        let mut values = [0.0; CONTROLS];
-        let switch = |on| f32::from(u8::from(on));
-        values[Control::BYPASS.0] = switch(self.bypassed);
-        for (strip, set) in self.strips.iter().enumerate() {
-            values[Control::gain(strip).0] = set.gain_db;
-            values[Control::mute(strip).0] = switch(set.muted);
-            values[Control::solo(strip).0] = switch(set.soloed);
-            values[Control::pan(strip).0] = set.pan;
-        }
-        values[Control::MASTER.0] = self.master_db;
-        values[Control::WETNESS.0] = self.wetness;
-        values[Control::PART.0] = self.part as u8 as f32;
-        values[Control::MINE.0] = self.mine as f32;
-        values
-    }
-
-    /// Whether the control at this place is set otherwise in `other`.
-    pub fn differs(&self, other: &Self, control: usize) -> bool {
-        self.values().get(control) != other.values().get(control)
-    }
-
-    /// Back from [`Self::values`].
-    pub(crate) fn from_values(values: &[f32; CONTROLS]) -> Self {
-        let at = |control: Control| values[control.0];
-        let on = |control: Control| at(control) != 0.0;
-        Self {
-            bypassed: on(Control::BYPASS),
-            strips: std::array::from_fn(|strip| StripValues {
-                gain_db: at(Control::gain(strip)),
-                muted: on(Control::mute(strip)),
-                soloed: on(Control::solo(strip)),
-                pan: at(Control::pan(strip)),
-            }),
-            master_db: at(Control::MASTER),
-            wetness: at(Control::WETNESS),
-            part: match at(Control::PART) as u8 {
-                0 => PartMode::All,
-                1 => PartMode::WithoutMine,
-                _ => PartMode::OnlyMine,
-            },
-            mine: at(Control::MINE) as usize,
-        }
-    }
-}
-
-/// How many controls there are.
-pub const CONTROLS: usize = Control::MINE.0 + 1;
-
-/// One value of a [`Mixer`]. The plugin announces its parameters in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Control(usize);
-
-/// Gain, mute, solo, pan.
-const PER_STRIP: usize = 4;
-
-impl Control {
-    /// The bypass switch.
-    pub const BYPASS: Self = Self(0);
-    /// The main output's fader.
-    pub const MASTER: Self = Self(1 + PER_STRIP * STRIPS);
-    /// Dry/wet.
-    pub const WETNESS: Self = Self(Self::MASTER.0 + 1);
-    /// All, without my part, only my part.
-    pub const PART: Self = Self(Self::MASTER.0 + 2);
-    /// Which strip is mine.
-    pub const MINE: Self = Self(Self::MASTER.0 + 3);
-
-    /// The control at this place.
-    pub const fn at(index: usize) -> Option<Self> {
-        if index < CONTROLS { Some(Self(index)) } else { None }
-    }
-
-    /// The fader of `strip`.
-    pub const fn gain(strip: usize) -> Self {
-        Self::of_strip(strip, 0)
-    }
-
-    /// The mute of `strip`.
-    pub const fn mute(strip: usize) -> Self {
-        Self::of_strip(strip, 1)
-    }
-
-    /// The solo of `strip`.
-    pub const fn solo(strip: usize) -> Self {
-        Self::of_strip(strip, 2)
-    }
-
-    /// The balance of `strip`.
-    pub const fn pan(strip: usize) -> Self {
-        Self::of_strip(strip, 3)
-    }
-
-    const fn of_strip(strip: usize, what: usize) -> Self {
-        Self(1 + PER_STRIP * (strip % STRIPS) + what)
-    }
-
-    /// Its place.
-    pub const fn index(self) -> usize {
-        self.0
-    }
-}
-
-/// Which controls were moved in our own editor since the last block: those act at once. All others are taken for
-/// host automation and act a latency later, so that they are heard with the audio they were written for.
-///
-/// A gesture also takes its control away from automation that is still under way: what the host sent for it
-/// before is forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Touched(u64);
-
-// One bit for each.
-const _: () = assert!(CONTROLS <= u64::BITS as usize);
-
-impl Touched {
-    /// Nothing was touched.
-    pub const NONE: Self = Self(0);
-
-    /// This one control.
-    pub const fn one(control: Control) -> Self {
-        Self(1 << control.0)
-    }
-
-    /// As a number, for an `AtomicU64` between the editor (`fetch_or`) and the audio thread (`swap(0)`).
-    pub const fn bits(self) -> u64 {
-        self.0
-    }
-
-    /// From [`Self::bits`].
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// Both together.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether this control is in it.
-    pub const fn has(self, control: Control) -> bool {
-        self.0 & Self::one(control).0 != 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_control_has_its_own_place_and_keeps_its_value() {
-        for index in 0..CONTROLS {
-            let mut values = Mixer::default().values();
-            values[index] = 1.0;
-            let mixer = Mixer::from_values(&values);
-            assert_eq!(mixer.values(), values, "control {index}");
-            assert!(Touched::one(Control(index)).has(Control(index)));
-        }
-        assert_eq!(Control::at(CONTROLS), None);
-        let mixer = Mixer { part: PartMode::OnlyMine, mine: 5, ..Mixer::default() };
-        assert_eq!(Mixer::from_values(&mixer.values()), mixer);
     }
 }

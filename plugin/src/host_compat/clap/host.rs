@@ -1,7 +1,7 @@
 //! What the plugin has to say to a CLAP host: gestures, another latency, an unsaved project. Gestures are left here
 //! by the editor and picked up by the next `process` or `flush`, as the format wants it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap_sys::events::{
     CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_IS_LIVE, CLAP_EVENT_PARAM_GESTURE_BEGIN,
@@ -25,11 +25,11 @@ pub(super) struct Host {
     state: *const clap_host_state,
     pub(super) active: AtomicBool,
     /// Bits of parameters: taken hold of, moved, let go since they were last written.
-    begun: AtomicU32,
-    moved: AtomicU32,
-    ended: AtomicU32,
+    begun: AtomicU64,
+    moved: AtomicU64,
+    ended: AtomicU64,
     /// Bits of parameters whose gesture the host knows to be open.
-    open: AtomicU32,
+    open: AtomicU64,
 }
 
 // SAFETY: the pointers are the host's, valid for the plugin's life, and only its thread-safe functions are called
@@ -63,10 +63,10 @@ impl Host {
                 params: extension(host, CLAP_EXT_PARAMS),
                 state: extension(host, CLAP_EXT_STATE),
                 active: AtomicBool::new(false),
-                begun: AtomicU32::new(0),
-                moved: AtomicU32::new(0),
-                ended: AtomicU32::new(0),
-                open: AtomicU32::new(0),
+                begun: AtomicU64::new(0),
+                moved: AtomicU64::new(0),
+                ended: AtomicU64::new(0),
+                open: AtomicU64::new(0),
             }
         }
     }
@@ -113,7 +113,7 @@ impl Host {
             return;
         }
         for index in 0..PARAM_COUNT {
-            let bit = 1 << index;
+            let bit = 1_u64 << index;
             let Some(id) = table.id(index) else { continue };
             let open = self.open.load(Ordering::Relaxed) & bit != 0;
             if begun & bit != 0 && !open {
@@ -138,9 +138,9 @@ impl Host {
 
 impl HostSide for Host {
     fn tell(&self, shared: &Shared, news: News) {
-        let note = |bits: &AtomicU32, index: usize| {
+        let note = |bits: &AtomicU64, index: usize| {
             if index < PARAM_COUNT {
-                bits.fetch_or(1 << index, Ordering::AcqRel);
+                bits.fetch_or(1_u64 << index, Ordering::AcqRel);
             }
             // SAFETY: null or the host's extension.
             if let Some(flush) = unsafe { self.params.as_ref() }.and_then(|params| params.request_flush) {

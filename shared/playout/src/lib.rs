@@ -16,6 +16,7 @@
 //! ([`Playout::for_any_model`]) has six named ones ([`layout`]), reads from every slot which lanes it fills, and
 //! goes from one model to another as over a hole.
 
+pub mod click;
 pub mod counters;
 pub mod gains;
 pub mod layout;
@@ -25,6 +26,7 @@ mod render;
 pub mod slots;
 mod store;
 
+pub use click::{ClickTrack, HeardBeat, OwnSounds};
 pub use counters::{PlayoutCounters, PlayoutCounts};
 pub use gains::{Part, StemGains};
 pub use layout::Layout;

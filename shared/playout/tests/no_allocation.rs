@@ -1,4 +1,4 @@
-//! The audio thread allocates nothing: an allocator that counts, and one test alone in its process.
+//! The audio thread allocates nothing: an allocator that counts, and tests alone in their process.
 
 mod common;
 
@@ -7,7 +7,11 @@ use std::{
     cell::Cell,
 };
 
-use rehearsekit_playout::{MixSlot, Playout, StemGains, StemSlot};
+use rehearsekit_audio::{
+    Audio, SampleRate,
+    click::{BeatTransport, ClickMode, ClickSound, ClickSource, ClickValues, Subdivision},
+};
+use rehearsekit_playout::{ClickTrack, MixSlot, Playout, StemGains, StemSlot};
 
 thread_local! {
     /// Of this thread alone: what the test harness does meanwhile is none of our business.
@@ -89,4 +93,55 @@ fn nothing_on_the_audio_thread_allocates() {
     }
     let counts = playout.counters().read();
     assert!(counts.underruns > 50 && counts.late > 20 && counts.refused > 30, "{counts:?}");
+}
+
+#[test]
+fn nothing_in_the_click_allocates() {
+    let (mut track, mut sounds) = ClickTrack::new(SampleRate::HZ_48000, 24_000);
+    let [mut left, mut right] = [vec![0.0f32; 1_024], vec![0.0; 1_024]];
+    let mut struck = 0;
+    let mut position = 0;
+    for n in 0..8_000u64 {
+        // A tempo that moves, jumps, stops, meters and sounds that change, more anchors than there is room for.
+        let frames = if n > 4_000 { 1 + n % 4 } else { 1 + (n * 31) % 1_024 };
+        let bpm = 240.0 + 120.0 * f64::from(common::noise(3, n / 40));
+        let song = if n % 97 == 0 { 7 } else { position as i64 - 50_000 };
+        let transport = BeatTransport {
+            playing: n % 211 > 5,
+            song_position_frames: (n % 13 != 0 || n < 4_000).then_some(song),
+            pre_roll: n % 300 < 50,
+            tempo_bpm: (n % 501 != 0).then_some(bpm),
+            beats: Some(song as f64 * bpm / 2_880_000.0),
+            bar_start_beats: None,
+            time_signature: Some([(4, 4), (7, 8), (0, 9)][n as usize / 700 % 3]),
+        };
+        let values = ClickValues {
+            mode: [ClickMode::On, ClickMode::CountIn, ClickMode::On][n as usize / 100 % 3],
+            level_db: -6.0,
+            sound: (n / 64 % 4) as u8,
+            subdivision: [Subdivision::Sixteenths, Subdivision::Triplets][n as usize / 50 % 2],
+            source: if n % 900 < 700 { ClickSource::Host } else { ClickSource::Own },
+            ..ClickValues::default()
+        };
+        if n % 50 == 0 {
+            let sound = Audio::new(SampleRate::HZ_48000, vec![vec![0.5; 90_000]]).unwrap();
+            // Where there is no room yet it comes next time.
+            let _ = sounds.set((n % 100 == 0).then(|| ClickSound::new(sound).unwrap()));
+        }
+        let [left, right] = [&mut left[..frames as usize], &mut right[..frames as usize]];
+        let (calls, ()) = calls_in(|| {
+            track.receive(position, &transport);
+            let (first, second) = left.split_at_mut(frames as usize / 2);
+            let (other, another) = right.split_at_mut(frames as usize / 2);
+            track.render(position, &values, [&mut *first, &mut *other]);
+            track.render(position + frames / 2, &values, [&mut *second, &mut *another]);
+            if n % 3_000 == 2_999 {
+                track.reset();
+            }
+        });
+        assert_eq!(calls, 0, "in block {n}");
+        struck += usize::from(left.iter().any(|sample| *sample != 0.0));
+        position += frames;
+    }
+    assert!(struck > 1_000, "{struck} blocks with a sound");
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
-use rehearsekit_plugin_engine::{AudioSetup, Block, STRIPS, Settings, Status, Transport as Playhead};
+use rehearsekit_plugin_engine::{AudioSetup, Block, OUTPUTS, Settings, Status, Transport as Playhead};
 
 use crate::editor::Editor;
 use crate::params::STRIP_COUNT;
@@ -177,8 +177,8 @@ impl<K: Kind> Plugin for RehearseKit<K> {
     ) -> ProcessStatus {
         let frames = buffer.samples();
         let transport = context.transport();
-        let playhead = Playhead { playing: transport.playing, song_position_frames: transport.pos_samples() };
-        let mut stems: [[&mut [f32]; 2]; STRIPS] = Default::default();
+        let playhead = playhead(transport);
+        let mut stems: [[&mut [f32]; 2]; OUTPUTS] = Default::default();
         let mut connected = 0;
         for (stem, port) in stems.iter_mut().zip(aux.outputs.iter_mut()) {
             if let [left, right, ..] = port.as_slice() {
@@ -221,9 +221,10 @@ impl<K: Kind> RehearseKit<K> {
         K::feed(left, right, &mut playhead);
         // In this order: what is touched must be read after it was set.
         let touched = self.shared.gestures.take();
-        let mixer = self.shared.params.mixer();
+        let mut mixer = self.shared.params.mixer();
+        mixer.click.own_one_seconds = self.shared.instance.own_one_seconds();
         let played = self.shared.with_engine(|engine| {
-            let connected = stems.len().min(STRIPS);
+            let connected = stems.len().min(OUTPUTS);
             let mut lent = lend(stems, 0..left.len());
             let lent = &mut lent[..connected];
             let main = [&mut *left, &mut *right];
@@ -247,13 +248,9 @@ impl<K: Kind> RehearseKit<K> {
             let end = mono.len().min(start + right.len());
             let (left, right) = (&mut mono[start..end], &mut right[..end - start]);
             right.copy_from_slice(left);
-            let connected = stems.len().min(STRIPS);
+            let connected = stems.len().min(OUTPUTS);
             let mut part = lend(stems, start..end);
-            let song_position_frames = playhead.song_position_frames.map(|at| match playhead.playing {
-                true => at.saturating_add(start as i64),
-                false => at,
-            });
-            let here = Playhead { song_position_frames, ..playhead };
+            let here = later(playhead, start, self.shared.rate_hz());
             if self.play([&mut *left, &mut *right], &mut part[..connected], here) == Status::OfflineFailed {
                 status = Status::OfflineFailed;
             }
@@ -265,9 +262,37 @@ impl<K: Kind> RehearseKit<K> {
     }
 }
 
+/// What the host says of its playhead.
+fn playhead(transport: &Transport) -> Playhead {
+    let meter = transport.time_sig_numerator.zip(transport.time_sig_denominator);
+    let part = |part: i32| u32::try_from(part).ok();
+    Playhead {
+        playing: transport.playing,
+        song_position_frames: transport.pos_samples(),
+        pre_roll: transport.preroll_active == Some(true),
+        tempo_bpm: transport.tempo,
+        beats: transport.pos_beats(),
+        bar_start_beats: transport.bar_start_pos_beats(),
+        time_signature: meter.and_then(|(beats, note)| part(beats).zip(part(note))),
+    }
+}
+
+/// The playhead `frames` later at the same tempo.
+fn later(playhead: Playhead, frames: usize, rate_hz: u32) -> Playhead {
+    if !playhead.playing {
+        return playhead;
+    }
+    let minutes = frames as f64 / f64::from(rate_hz.max(1)) / 60.0;
+    Playhead {
+        song_position_frames: playhead.song_position_frames.map(|at| at.saturating_add(frames as i64)),
+        beats: playhead.beats.zip(playhead.tempo_bpm).map(|(beats, tempo)| beats + minutes * tempo),
+        ..playhead
+    }
+}
+
 /// A part of each stem's buffer, for a while.
-fn lend<'a>(stems: &'a mut [[&mut [f32]; 2]], part: std::ops::Range<usize>) -> [[&'a mut [f32]; 2]; STRIPS] {
-    let mut lent: [[&mut [f32]; 2]; STRIPS] = Default::default();
+fn lend<'a>(stems: &'a mut [[&mut [f32]; 2]], part: std::ops::Range<usize>) -> [[&'a mut [f32]; 2]; OUTPUTS] {
+    let mut lent: [[&mut [f32]; 2]; OUTPUTS] = Default::default();
     for (lent, whole) in lent.iter_mut().zip(stems) {
         *lent = whole.each_mut().map(|channel| &mut channel[part.clone()]);
     }

@@ -58,6 +58,8 @@ pub struct Shared {
     rate_hz: AtomicU32,
     /// Whether the engine that runs renders offline although the host set us up for live.
     bouncing: AtomicBool,
+    /// Whether the player can ask for a count-in: in the standalone, where no host has a pre-roll.
+    counts_in: AtomicBool,
     host: Mutex<Option<Arc<dyn HostSide>>>,
 }
 
@@ -83,6 +85,7 @@ impl Default for Shared {
             running_frames: AtomicU32::new(NO_ENGINE),
             rate_hz: AtomicU32::new(0),
             bouncing: AtomicBool::new(false),
+            counts_in: AtomicBool::new(false),
             host: Mutex::new(None),
         }
     }
@@ -137,6 +140,16 @@ impl Shared {
     /// What the host activated us with; `None` while it has not.
     pub fn setup(&self) -> Option<AudioSetup> {
         *lock(&self.setup)
+    }
+
+    /// There is no host that counts in.
+    pub fn set_counts_in(&self) {
+        self.counts_in.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the player can ask for a count-in.
+    pub fn counts_in(&self) -> bool {
+        self.counts_in.load(Ordering::Relaxed)
     }
 
     /// Builds the engine. Main thread.

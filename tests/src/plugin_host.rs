@@ -58,7 +58,7 @@ impl Host {
             instance,
             engine,
             mixer: Mixer::default(),
-            transport: Transport { playing: true, song_position_frames: Some(0) },
+            transport: Transport { playing: true, song_position_frames: Some(0), ..Transport::default() },
             out: Output { main: Default::default(), strips: vec![Default::default(); STRIPS] },
             last: Status::Ok,
             played: 0,

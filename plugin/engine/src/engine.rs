@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use rehearsekit_audio::click::{BeatTransport, ClickValues};
 use rehearsekit_playout::{Playout, SLOT_FRAMES, StemGains, StemSlot};
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     control::Touched,
     feed::Feed,
     meters::Levels,
+    metronome::{self, Metronome},
     mixer::{Mixer, STRIPS, StripValues, linear},
     offline::Offline,
     shared::Run,
@@ -20,6 +22,8 @@ use crate::{
 
 /// Longer blocks are played in pieces of this; a host may announce less.
 pub(crate) const MOST_BLOCK_FRAMES: u32 = 8_192;
+/// Beside the main one: each strip's, and the click's.
+pub const OUTPUTS: usize = STRIPS + 1;
 /// Slots taken from the ring for each one played, and some more: what came in one piece is laid out over a few
 /// blocks instead of in one.
 const TAKEN_PER_SLOT: usize = 4;
@@ -32,25 +36,16 @@ pub struct Block<'a> {
     /// maximum and beyond, or nothing. All slices of a block have one length; of different ones the shortest
     /// counts.
     pub main: [&'a mut [f32]; 2],
-    /// The stems behind their faders, left and right, in the order of [`STRIP_NAMES`](crate::STRIP_NAMES): six,
-    /// or fewer from the front, or none. For an output that is not connected give a scratch buffer.
+    /// The stems behind their faders, left and right, in the order of [`STRIP_NAMES`](crate::STRIP_NAMES), and
+    /// behind them the click: seven, or fewer from the front, or none. For an output that is not connected give a
+    /// scratch buffer.
     pub stems: &'a mut [[&'a mut [f32]; 2]],
-    /// Where the host's playhead is.
-    pub transport: Transport,
+    /// Where the host's playhead is. Rounding by up to two frames is no jump.
+    pub transport: BeatTransport,
     /// The mixer as the host's parameters have it at the first frame of the block.
     pub mixer: &'a Mixer,
     /// Which of these values were moved in our own editor since the last block.
     pub touched: Touched,
-}
-
-/// The host's playhead at the first frame of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Transport {
-    /// Whether it moves.
-    pub playing: bool,
-    /// Where in the song it is, in frames at the host's rate; may be negative (a pre-roll), `None` if the host
-    /// does not say. Rounding by up to two frames is no jump.
-    pub song_position_frames: Option<i64>,
 }
 
 /// What became of a block. The output is written fully, whatever this says.
@@ -73,6 +68,9 @@ pub struct AudioEngine {
     stems: Option<rtrb::Consumer<StemSlot>>,
     automation: Automation,
     song: Song,
+    metronome: Metronome,
+    click: ClickValues,
+    click_in_main: bool,
     gains: [StemGains; STRIPS],
     /// The piece of the mix that is played, since its output takes its place.
     piece: [Vec<f32>; 2],
@@ -88,12 +86,13 @@ pub(crate) struct Parts {
     pub(crate) feed: Feed,
     pub(crate) stems: Option<rtrb::Consumer<StemSlot>>,
     pub(crate) offline: Option<Offline>,
+    pub(crate) metronome: Metronome,
     pub(crate) run: Arc<Run>,
 }
 
 impl AudioEngine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { playout, feed, stems, offline, run } = parts;
+        let Parts { playout, feed, stems, offline, metronome, run } = parts;
         let config = *playout.config();
         let frames = config.max_block_frames as usize;
         Self {
@@ -102,6 +101,9 @@ impl AudioEngine {
             stems,
             automation: Automation::new(config.latency_frames),
             song: Song::default(),
+            metronome,
+            click: ClickValues::default(),
+            click_in_main: true,
             gains: [StemGains::default(); STRIPS],
             piece: [vec![0.0; frames], vec![0.0; frames]],
             played_frames: 0,
@@ -128,6 +130,7 @@ impl AudioEngine {
                 let lost = self.feed.jump();
                 self.count_lost(lost);
             }
+            self.metronome.receive(self.playout.position(), &transport);
             if self.automation.receive(self.playout.position(), mixer, touched) {
                 self.adopt_mixer();
             }
@@ -139,7 +142,7 @@ impl AudioEngine {
                 if !self.take_in(song_position.saturating_add(played as i64), &main) {
                     break;
                 }
-                let mut unused: [[&mut [f32]; 2]; STRIPS] = Default::default();
+                let mut unused: [[&mut [f32]; 2]; OUTPUTS] = Default::default();
                 let strips = unused.iter_mut().zip(stems.iter_mut());
                 let used = strips
                     .map(|(part, whole)| *part = whole.each_mut().map(|channel| &mut channel[played..end]))
@@ -150,7 +153,7 @@ impl AudioEngine {
         }
         [left, right].into_iter().for_each(|channel| channel[played..].fill(0.0));
         stems.iter_mut().flatten().for_each(|channel| channel[played..].fill(0.0));
-        stems.iter_mut().skip(STRIPS).flatten().for_each(|channel| channel.fill(0.0));
+        stems.iter_mut().skip(OUTPUTS).flatten().for_each(|channel| channel.fill(0.0));
         self.publish(frames);
         if self.has_failed() { Status::OfflineFailed } else { Status::Ok }
     }
@@ -162,6 +165,7 @@ impl AudioEngine {
         self.feed.discard();
         self.automation.restart();
         self.song.forget();
+        self.metronome.reset();
         if let Some(offline) = &mut self.offline {
             offline.reset(&self.run);
         }
@@ -220,15 +224,19 @@ impl AudioEngine {
             let ahead = self.automation.next().map_or(u64::MAX, |at| at - position);
             let count = usize::try_from(ahead).unwrap_or(usize::MAX).min(frames - start);
             let end = start + count;
-            let mut parts: [[&mut [f32]; 2]; STRIPS] = Default::default();
+            let mut parts: [[&mut [f32]; 2]; OUTPUTS] = Default::default();
             let used = parts
                 .iter_mut()
                 .zip(stems.iter_mut())
                 .map(|(part, whole)| *part = whole.each_mut().map(|channel| &mut channel[start..end]))
                 .count();
             let mix = [&self.piece[0][start..end], &self.piece[1][start..end]];
-            let main = main.each_mut().map(|channel| &mut channel[start..end]);
-            self.playout.process(mix, &self.gains, &mut parts[..used], main);
+            let mut main = main.each_mut().map(|channel| &mut channel[start..end]);
+            let (stems, click) = parts[..used].split_at_mut(used.min(STRIPS));
+            let [left, right] = &mut main;
+            self.playout.process(mix, &self.gains, stems, [left, right]);
+            let main = self.click_in_main.then_some(&mut main);
+            self.metronome.play(position, &self.click, main, click.first_mut(), count);
             start = end;
         }
     }
@@ -239,6 +247,8 @@ impl AudioEngine {
         self.playout.set_part(mixer.part());
         self.playout.set_output(linear(mixer.master_db), mixer.wetness);
         self.playout.set_bypassed(mixer.bypassed);
+        self.click = if mixer.bypassed { metronome::bypassed(mixer.click) } else { mixer.click };
+        self.click_in_main = mixer.click_in_main;
     }
 
     fn count_lost(&self, frames: u64) {
@@ -253,6 +263,8 @@ impl AudioEngine {
         self.run.frames.store(self.played_frames, Relaxed);
         self.run.bridging.store(self.playout.is_bridging(), Relaxed);
         let peaks = self.playout.take_peaks();
-        self.run.meters.raise(&Levels { input: peaks.input, main: peaks.main, strips: peaks.lanes });
+        let click = self.metronome.take_peak();
+        self.run.meters.raise(&Levels { input: peaks.input, main: peaks.main, strips: peaks.lanes, click });
+        self.metronome.show(&self.run.heard);
     }
 }

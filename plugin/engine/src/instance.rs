@@ -1,21 +1,27 @@
 //! The main thread's handle of one plugin instance. Nothing here waits for the network or for the audio thread.
 
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex,
-        atomic::Ordering::{Relaxed, Release},
+        atomic::{
+            AtomicU64,
+            Ordering::{Relaxed, Release},
+        },
     },
     time::Duration,
 };
 
 use rehearsekit_audio::SampleRate;
 use rehearsekit_client::{Link, LinkState};
-use rehearsekit_playout::{Layout, Playout};
+use rehearsekit_playout::{Layout, OwnSounds, Playout};
 
 use crate::{
+    click_file::read_click_file,
     engine::{AudioEngine, MOST_BLOCK_FRAMES, Parts},
     feed::Feed,
     meters::Meters,
+    metronome::{ClickNow, Metronome},
     mixer::STRIPS,
     network,
     offline::Offline,
@@ -69,6 +75,9 @@ pub struct Instance {
     settings: Arc<Mutex<Settings>>,
     meters: Arc<Meters>,
     active: Mutex<Option<Active>>,
+    click_file_problem: Mutex<Option<String>>,
+    /// For the audio thread: [`Settings::own_one_seconds`] as bits.
+    own_one_seconds: AtomicU64,
     /// Dropped last of all.
     network: Mutex<Option<network::Use>>,
 }
@@ -81,12 +90,16 @@ struct Active {
     run: Arc<Run>,
     /// With the rate it was opened for; `None` where there can be no connection.
     link: Option<(Link, SampleRate)>,
+    /// The way to the audio thread for the player's own click.
+    own_sounds: Option<Mutex<OwnSounds>>,
 }
 
 impl Instance {
     /// An instance that does nothing yet: no thread, no socket, no file.
     pub fn new(settings: Settings) -> Self {
         Self {
+            click_file_problem: Mutex::default(),
+            own_one_seconds: AtomicU64::new(settings.own_one_seconds.to_bits()),
             settings: Arc::new(Mutex::new(settings)),
             meters: Arc::default(),
             active: Mutex::default(),
@@ -110,7 +123,7 @@ impl Instance {
             // Those are another model's.
             new.stems.clear();
         }
-        if let Some(Active { setup, latency_frames, run, link: Some((link, rate)) }) = &*active {
+        if let Some(Active { setup, latency_frames, run, link: Some((link, rate)), .. }) = &*active {
             if relink {
                 let (config, problem) = session::link_config(&new, setup, *latency_frames, *rate);
                 *lock(&run.problem) = problem;
@@ -120,6 +133,10 @@ impl Instance {
                 new.stems = session::names(&opened.stems);
             }
         }
+        if settings.click_file != new.click_file {
+            self.bring_click_sound(new.click_file.as_deref(), active.as_ref());
+        }
+        self.own_one_seconds.store(new.own_one_seconds.to_bits(), Relaxed);
         *settings = new;
         match (latency, relink) {
             (true, _) => Change::Latency,
@@ -152,15 +169,36 @@ impl Instance {
         };
         let remote = link.as_ref().map(|(link, _)| link.remote());
         let (mix, stems) = ends.map(|Ends { mix, stems }| (mix, stems)).unzip();
+        let rate = SampleRate::new(setup.rate_hz).ok();
+        let (metronome, own_sounds) = Metronome::new(rate, latency_frames, most_frames as usize);
         let engine = AudioEngine::new(Parts {
             playout,
             feed: Feed::new(mix),
             stems,
             offline: setup.offline.then(|| Offline::new(remote, setup.offline_patience)),
+            metronome,
             run: Arc::clone(&run),
         });
-        *lock(&self.active) = Some(Active { setup, latency_frames, run, link });
+        let active = Active { setup, latency_frames, run, link, own_sounds };
+        if settings.click_file.is_some() {
+            self.bring_click_sound(settings.click_file.as_deref(), Some(&active));
+        }
+        *lock(&self.active) = Some(active);
         engine
+    }
+
+    /// Reads the player's own sound for the click and hands it to the audio thread. Two seconds of a file at most, so
+    /// the main thread can wait for it.
+    fn bring_click_sound(&self, file: Option<&Path>, active: Option<&Active>) {
+        let rate = active.and_then(|active| SampleRate::new(active.setup.rate_hz).ok());
+        let read = file.map(|file| read_click_file(file, rate.unwrap_or(SampleRate::HZ_48000))).transpose();
+        let (sound, problem) = match read {
+            Ok(sound) => (sound, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let full = active.and_then(|active| active.own_sounds.as_ref()).map(|own| lock(own).set(sound));
+        let busy = || "the audio thread has not taken the sound before this one; try again".to_owned();
+        *lock(&self.click_file_problem) = problem.or_else(|| matches!(full, Some(Err(_))).then(busy));
     }
 
     /// A link, and somebody who watches it.
@@ -234,12 +272,15 @@ impl Instance {
             turnaround_millis: rehearsekit_client::Percentiles::default(),
             bursts: 0,
             bursting: false,
+            click: ClickNow::default(),
+            click_file_problem: lock(&self.click_file_problem).clone(),
             error: None,
         };
-        let Some(Active { setup, latency_frames, run, link }) = &*active else { return view };
+        let Some(Active { setup, latency_frames, run, link, .. }) = &*active else { return view };
         view.rate_hz = setup.rate_hz;
         view.latency_frames = *latency_frames;
         view.offline = setup.offline;
+        view.click = run.heard.now();
         view.bridging = run.bridging.load(Relaxed);
         view.error.clone_from(&lock(&run.error));
         let (figures, playout) = (*lock(&run.figures), run.counters.read());
@@ -275,6 +316,11 @@ impl Instance {
             (view.link, view.sentence) = (LinkView::Failed, format!("Not connected: {problem}."));
         }
         view
+    }
+
+    /// [`Settings::own_one_seconds`], for the audio thread.
+    pub fn own_one_seconds(&self) -> f64 {
+        f64::from_bits(self.own_one_seconds.load(Relaxed))
     }
 
     /// The levels, for the display that asks often.

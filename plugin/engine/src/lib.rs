@@ -15,11 +15,13 @@
 //! This crate must never see a plugin framework, a GUI, a model or the server.
 
 mod automation;
+mod click_file;
 mod control;
 mod engine;
 mod feed;
 mod instance;
 mod meters;
+mod metronome;
 pub mod mixer;
 pub mod network;
 mod offline;
@@ -31,11 +33,12 @@ mod song;
 pub mod view;
 
 pub use control::{CONTROLS, Control, Touched};
-pub use engine::{AudioEngine, Block, Status, Transport};
+pub use engine::{AudioEngine, Block, OUTPUTS, Status};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
+pub use metronome::ClickNow;
 pub use mixer::{Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues};
-pub use rehearsekit_audio::click;
+pub use rehearsekit_audio::click::{self, BeatTransport as Transport};
 pub use rehearsekit_client::Percentiles;
 pub use settings::{InstanceId, Settings, Trust};
 pub use view::{Counters, LinkView, View};

@@ -11,6 +11,7 @@ pub struct Meters {
     input: [AtomicU32; 2],
     main: [AtomicU32; 2],
     strips: [[AtomicU32; 2]; STRIPS],
+    click: [AtomicU32; 2],
 }
 
 /// Peaks since the last [`Meters::take`], linear (1 is full scale), left and right.
@@ -22,6 +23,8 @@ pub struct Levels {
     pub main: [f32; 2],
     /// What each strip adds to the main output: behind fader, mute and solo.
     pub strips: [[f32; 2]; STRIPS],
+    /// The click.
+    pub click: [f32; 2],
 }
 
 impl Meters {
@@ -37,7 +40,12 @@ impl Meters {
 
     fn read(&self, read: impl Fn(&AtomicU32) -> u32) -> Levels {
         let pair = |cells: &[AtomicU32; 2]| cells.each_ref().map(|cell| f32::from_bits(read(cell)));
-        Levels { input: pair(&self.input), main: pair(&self.main), strips: self.strips.each_ref().map(pair) }
+        Levels {
+            input: pair(&self.input),
+            main: pair(&self.main),
+            strips: self.strips.each_ref().map(pair),
+            click: pair(&self.click),
+        }
     }
 
     /// Raises the peaks to at least `levels`.
@@ -53,6 +61,7 @@ impl Meters {
         };
         pair(&self.input, levels.input);
         pair(&self.main, levels.main);
+        pair(&self.click, levels.click);
         self.strips.iter().zip(levels.strips).for_each(|(cells, levels)| pair(cells, levels));
     }
 }

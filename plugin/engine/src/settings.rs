@@ -4,6 +4,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -32,6 +33,12 @@ pub struct Settings {
     /// The stems that the model had when it was last heard of, so that the mixer means the same before the
     /// server answers, or when it does not. Filled in by [`Instance`](crate::Instance).
     pub stems: Vec<String>,
+    /// A moment of the song that is a bar's first beat at the player's own tempo, in seconds.
+    pub own_one_seconds: f64,
+    /// A sound of the player's own for the click: a WAV file.
+    pub click_file: Option<PathBuf>,
+    /// Bars that the standalone counts in before its song.
+    pub count_in_bars: u32,
 }
 
 impl Default for Settings {
@@ -44,6 +51,9 @@ impl Default for Settings {
             trust: Trust::Loopback,
             instance: InstanceId::random(),
             stems: Vec::new(),
+            own_one_seconds: 0.0,
+            click_file: None,
+            count_in_bars: 0,
         }
     }
 }

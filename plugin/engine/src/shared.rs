@@ -10,6 +10,7 @@ use rehearsekit_client::LinkStats;
 use rehearsekit_playout::PlayoutCounters;
 
 use crate::meters::Meters;
+use crate::metronome::Heard;
 
 /// One activation, from [`Instance::activate`](crate::Instance::activate) to the next or the end.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Run {
     /// Frames of the mix for which the ring had no room.
     pub(crate) dropped_frames: AtomicU64,
     pub(crate) bridging: AtomicBool,
+    pub(crate) heard: Heard,
     /// The main thread wants a blocked offline render to return; a reset takes that back.
     pub(crate) cancelled: AtomicBool,
     /// The activation is over; nothing takes that back.
@@ -48,6 +50,7 @@ impl Run {
             frames: AtomicU64::new(0),
             dropped_frames: AtomicU64::new(0),
             bridging: AtomicBool::new(false),
+            heard: Heard::default(),
             cancelled: AtomicBool::new(false),
             over: AtomicBool::new(false),
             error: Mutex::new(None),

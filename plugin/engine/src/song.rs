@@ -1,7 +1,7 @@
 //! The song under the playhead: tells a jump from going on. Values only; whether a jump means anything to the
 //! network is decided elsewhere.
 
-use crate::engine::Transport;
+use rehearsekit_audio::click::BeatTransport as Transport;
 
 /// Rounding that is no jump: CLAP gives positions in seconds.
 const ROUNDING_FRAMES: u64 = 2;
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     fn at(position: i64) -> Transport {
-        Transport { playing: true, song_position_frames: Some(position) }
+        Transport { playing: true, song_position_frames: Some(position), ..Transport::default() }
     }
 
     #[test]
@@ -68,12 +68,12 @@ mod tests {
     #[test]
     fn a_playhead_that_stands_does_not_jump() {
         let mut song = Song::default();
-        let stopped = Transport { playing: false, song_position_frames: Some(5) };
+        let stopped = Transport { playing: false, ..at(5) };
         assert!(!song.advance(at(0), 100));
         assert!(!song.advance(stopped, 100));
         assert!(!song.advance(stopped, 100));
         assert!(!song.advance(at(5), 100), "starting is no jump");
-        assert!(!song.advance(Transport { playing: true, song_position_frames: None }, 100));
+        assert!(!song.advance(Transport { song_position_frames: None, ..at(0) }, 100));
         assert!(!song.advance(at(9_000), 100), "where it was before is not known");
         song.forget();
         assert!(!song.advance(at(0), 100));

@@ -2,7 +2,7 @@
 
 use rehearsekit_client::{LinkState, Percentiles, RefusalCode};
 
-use crate::mixer::STRIPS;
+use crate::{metronome::ClickNow, mixer::STRIPS};
 
 /// An instance at one moment. See [`Instance::view`](crate::Instance::view).
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,10 @@ pub struct View {
     pub bursts: u64,
     /// See [`View::bursts`].
     pub bursting: bool,
+    /// The click as it is heard.
+    pub click: ClickNow,
+    /// What is wrong with the player's own sound for it, in a sentence.
+    pub click_file_problem: Option<String>,
     /// Why the offline render failed; stays until it is reset.
     pub error: Option<String>,
 }

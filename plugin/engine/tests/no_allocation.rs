@@ -72,8 +72,11 @@ fn process_and_reset_allocate_nothing() {
         let touched =
             if n % 7 == 0 { Touched::one(Control::gain(n as usize % STRIPS)) } else { Touched::NONE };
         position = if n % 11 == 0 { -5_000 } else { position + frames as i64 };
-        let transport =
-            Transport { playing: n % 13 != 0, song_position_frames: (n % 17 != 0).then_some(position) };
+        let transport = Transport {
+            playing: n % 13 != 0,
+            song_position_frames: (n % 17 != 0).then_some(position),
+            ..Transport::default()
+        };
         let [main, stems @ ..] = &mut buffers[..] else { unreachable!() };
         let [left, right] = main;
         let [a, b, c, d, e, f] = stems else { unreachable!() };

@@ -218,7 +218,7 @@ fn after_a_reset_nothing_old_is_heard_and_the_mixer_is_where_it_is() {
     let deaf = Deaf::new();
     let song = song(30_000);
     let mut host = Host::new(deaf.settings(), AudioSetup::new(48_000, 512, false));
-    host.transport = Transport { playing: true, song_position_frames: Some(-4_800) };
+    host.transport = Transport { playing: true, song_position_frames: Some(-4_800), ..Transport::default() };
     host.play(&song, sizes(1, 512));
     host.mixer.strips[5].gain_db = -120.0;
     host.mixer.strips[0].gain_db = -120.0;

@@ -1,5 +1,6 @@
 //! From what the player did to parameters and settings, and to the host that must hear of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nice_plug::prelude::Param;
@@ -8,8 +9,12 @@ use rehearsekit_gui::Action;
 use rehearsekit_plugin_engine::{Control, STRIPS};
 
 use super::ToMainThread;
+use crate::click_params::{MOST_BEATS, Sound};
 use crate::params::GAIN_FOOT_DB;
 use crate::shared::{News, Shared};
+
+/// Bars that may be counted in.
+const MOST_COUNTED: u32 = 8;
 
 /// The player's hand on one instance.
 pub(super) struct Hand {
@@ -38,21 +43,40 @@ impl Hand {
                 }
             }),
             Action::Bypass(on) => self.press(Control::BYPASS, on),
-            Action::Mine(strip) => self.pick(Control::MINE, strip as f32 / (STRIPS - 1) as f32),
-            Action::Part(mode) => self.pick(
-                Control::PART,
-                match mode {
-                    gui::PartMode::All => 0.0,
-                    gui::PartMode::WithoutMine => 0.5,
-                    gui::PartMode::OnlyMine => 1.0,
-                },
-            ),
+            Action::Mine(strip) => self.pick(Control::MINE, choice(strip, STRIPS)),
+            Action::Part(mode) => self.pick(Control::PART, choice(mode as usize, 3)),
             Action::Budget(millis) => self.settings(|settings| settings.budget_millis = f64::from(millis)),
             Action::Server(typed) => self.settings(|settings| settings.server = some(typed)),
             Action::Model(typed) => self.settings(|settings| settings.model = some(typed)),
             Action::LargeType(on) => self.shared.params.look.change(|look| look.large_type = on),
             Action::Scale(percent) => self.shared.params.look.change(|look| look.scale_percent = percent),
-            _ => {}
+            Action::ClickMode(mode) => self.pick(Control::CLICK_MODE, choice(mode as usize, 3)),
+            Action::ClickSound(sound) => self.pick(Control::CLICK_SOUND, choice(sound, 4)),
+            Action::ClickSubdivision(division) => {
+                self.pick(Control::CLICK_SUBDIVISION, choice(division as usize, 4));
+            }
+            Action::ClickAccent(on) => self.press(Control::CLICK_ACCENT, on),
+            Action::ClickInMain(on) => self.press(Control::CLICK_IN_MAIN, on),
+            Action::TempoSource(source) => self.pick(Control::CLICK_SOURCE, choice(source as usize, 2)),
+            Action::OwnTempo(bpm) => {
+                self.pick(Control::OWN_TEMPO, self.shared.params.click.tempo.preview_normalized(bpm));
+            }
+            Action::BeatsPerBar(beats) => {
+                let beats = i32::try_from(beats).unwrap_or(MOST_BEATS).clamp(1, MOST_BEATS);
+                self.pick(
+                    Control::BEATS_PER_BAR,
+                    self.shared.params.click.beats_per_bar.preview_normalized(beats),
+                );
+            }
+            Action::One => {
+                let now = self.shared.instance.view().click.own_seconds;
+                self.settings(|settings| settings.own_one_seconds = now);
+            }
+            Action::OwnWav(path) => {
+                self.settings(|settings| settings.click_file = some(path).map(PathBuf::from));
+                self.pick(Control::CLICK_SOUND, choice(Sound::Own as usize, 4));
+            }
+            Action::CountInBars(bars) => self.settings(|settings| settings.count_in_bars = bars.min(MOST_COUNTED)),
         }
     }
 
@@ -63,7 +87,9 @@ impl Hand {
             gui::Control::Pan(strip) if strip < STRIPS => Control::pan(strip),
             gui::Control::MasterGain => Control::MASTER,
             gui::Control::Wet => Control::WETNESS,
-            _ => return,
+            gui::Control::ClickLevel => Control::CLICK_LEVEL,
+            gui::Control::ClickPan => Control::CLICK_PAN,
+            gui::Control::Gain(_) | gui::Control::Pan(_) => return,
         };
         work(self, control);
     }
@@ -80,7 +106,8 @@ impl Hand {
                 Some(params.output.master.preview_normalized(value.max(GAIN_FOOT_DB)))
             }
             gui::Control::Wet => Some(value),
-            _ => None,
+            gui::Control::ClickLevel => Some(params.click.level.preview_normalized(value.max(GAIN_FOOT_DB))),
+            gui::Control::ClickPan => Some(params.click.pan.preview_normalized(value)),
         };
         if let Some(normalized) = normalized {
             self.with(control, |hand, control| hand.move_to(control, normalized));
@@ -121,6 +148,11 @@ impl Hand {
     }
 }
 
+/// Choice number `index` of `count` as a parameter has it; the panel's lists are in the parameters' order.
+fn choice(index: usize, count: usize) -> f32 {
+    index.min(count - 1) as f32 / (count - 1) as f32
+}
+
 /// What was typed, if anything was.
 fn some(typed: String) -> Option<String> {
     let typed = typed.trim();
@@ -130,7 +162,7 @@ fn some(typed: String) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rehearsekit_plugin_engine::PartMode;
+    use rehearsekit_plugin_engine::{PartMode, click};
 
     fn hand() -> Hand {
         Hand::new(Arc::new(Shared::default()), Arc::new(Box::new(|_| {})))
@@ -180,6 +212,24 @@ mod tests {
         let settings = hand.shared.instance.settings();
         assert_eq!((settings.budget_millis, settings.server()), (93.0, "closet:7433"));
         assert_eq!(settings.model, None);
+        hand.act(Action::ClickMode(gui::ClickMode::CountIn));
+        hand.act(Action::ClickSubdivision(gui::Subdivision::Sixteenths));
+        hand.act(Action::TempoSource(gui::TempoSource::Own));
+        hand.act(Action::OwnTempo(93.5));
+        hand.act(Action::BeatsPerBar(7));
+        hand.act(Action::ClickAccent(false));
+        hand.act(Action::ClickInMain(false));
+        hand.act(Action::Set(gui::Control::ClickLevel, -12.0));
+        hand.act(Action::OwnWav("nowhere/cow bell.wav".to_owned()));
+        let click = mixer().click;
+        assert_eq!((click.mode, click.subdivision), (click::ClickMode::CountIn, click::Subdivision::Sixteenths));
+        assert_eq!((click.source, click.own_beats_per_bar, click.sound), (click::ClickSource::Own, 7, 3));
+        assert!((click.own_tempo_bpm - 93.5).abs() < 1e-4 && (click.level_db + 12.0).abs() < 1e-4);
+        assert!(!click.accent && !mixer().click_in_main);
+        let shown = super::super::view::view(&hand.shared).click;
+        assert_eq!((shown.mode, shown.beats_per_bar), (gui::ClickMode::CountIn, 7));
+        assert_eq!(shown.sounds.last().map(String::as_str), Some("cow bell.wav"));
+        assert!(shown.own_wav.is_some_and(|problem| problem.contains("cow bell.wav")), "it is not there");
         hand.act(Action::LargeType(true));
         hand.act(Action::Scale(150));
         assert_eq!(hand.shared.params.look.get().scale_percent, 150);

@@ -1,7 +1,10 @@
 //! From the engine's view and the parameters to what the panel shows. Decides on words and on nothing else.
 
+use std::path::Path;
+
 use rehearsekit_gui as gui;
 use rehearsekit_gui::{BudgetView, LinkState, MasterView, PartView, StripView, View};
+use rehearsekit_plugin_engine::click::{BUILT_IN_SOUNDS, ClickMode, ClickSource, Subdivision};
 use rehearsekit_plugin_engine::{Levels, LinkView as Link, Mixer, PartMode, STRIPS, View as Engine};
 
 use crate::shared::Shared;
@@ -15,8 +18,9 @@ const BUDGETS_MILLIS: [u32; 10] = [50, 93, 132, 180, 250, 350, 500, 1000, 1500, 
 /// Everything for one picture; takes the levels.
 pub(super) fn view(shared: &Shared) -> View {
     let mut view = view_without_levels(shared);
-    let Levels { main, strips, .. } = shared.instance.meters().take();
+    let Levels { main, strips, click, .. } = shared.instance.meters().take();
     view.master.peak = main;
+    view.click.peak = click;
     view.strips.iter_mut().zip(strips).for_each(|(strip, peak)| strip.peak = peak);
     view
 }
@@ -40,7 +44,7 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
             peak: [0.0; 2],
             bypass: mixer.bypassed,
         },
-        click: gui::ClickView::default(),
+        click: click(shared, &engine),
         latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
         server: settings.server().to_owned(),
         link: link(engine, &model, budget_millis),
@@ -140,6 +144,44 @@ fn strips(engine: &Engine, mixer: &Mixer) -> Vec<StripView> {
         }
     };
     (0..STRIPS).map(strip).collect()
+}
+
+fn click(shared: &Shared, engine: &Engine) -> gui::ClickView {
+    let params = &shared.params.click;
+    let values = params.values();
+    let settings = shared.instance.settings();
+    let own_name = settings.click_file.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    let built_in = BUILT_IN_SOUNDS.iter().map(|name| (*name).to_owned());
+    gui::ClickView {
+        mode: match values.mode {
+            ClickMode::Off => gui::ClickMode::Off,
+            ClickMode::CountIn => gui::ClickMode::CountIn,
+            ClickMode::On => gui::ClickMode::On,
+        },
+        level_db: params.level.value(),
+        pan: values.pan,
+        sound: values.sound.into(),
+        sounds: built_in.chain(own_name.map(String::from)).collect(),
+        own_wav: engine.click_file_problem.clone(),
+        subdivision: match values.subdivision {
+            Subdivision::Beats => gui::Subdivision::Beats,
+            Subdivision::Eighths => gui::Subdivision::Eighths,
+            Subdivision::Triplets => gui::Subdivision::Triplets,
+            Subdivision::Sixteenths => gui::Subdivision::Sixteenths,
+        },
+        accent: values.accent,
+        in_main: params.in_main.value(),
+        source: match values.source {
+            ClickSource::Host => gui::TempoSource::Host,
+            ClickSource::Own => gui::TempoSource::Own,
+        },
+        tempo_bpm: engine.click.tempo_bpm.map(|tempo| (tempo * 100.0).round() as f32 / 100.0),
+        own_tempo_bpm: params.tempo.value(),
+        beats_per_bar: values.own_beats_per_bar,
+        count_in_bars: shared.counts_in().then_some(settings.count_in_bars),
+        beat: engine.click.beat.map(|(beat, of)| (beat.saturating_sub(1), of)),
+        peak: [0.0; 2],
+    }
 }
 
 fn part(engine: &Engine, mixer: &Mixer, model: &str) -> PartView {

@@ -54,8 +54,8 @@ impl Watch {
 }
 
 fn is_loud(meters: &Meters) -> bool {
-    let Levels { input: _, main, strips } = meters.peek();
-    main.into_iter().chain(strips.into_iter().flatten()).any(|peak| peak > VISIBLE)
+    let Levels { input: _, main, strips, click } = meters.peek();
+    main.into_iter().chain(click).chain(strips.into_iter().flatten()).any(|peak| peak > VISIBLE)
 }
 
 impl Drop for Watch {

@@ -97,7 +97,7 @@ impl Song {
         }
         self.next.store(at, Ordering::Relaxed);
         let playing = frames > 0 && (self.looped || start < length);
-        Transport { playing, song_position_frames: i64::try_from(start).ok() }
+        Transport { playing, song_position_frames: i64::try_from(start).ok(), ..Transport::default() }
     }
 }
 
@@ -143,8 +143,14 @@ mod tests {
         let once = song(10, 48_000);
         let mut out = [[1.0_f32; 8]; 2];
         let [left, right] = &mut out;
-        assert_eq!(once.play(left, right), Transport { playing: true, song_position_frames: Some(0) });
-        assert_eq!(once.play(left, right), Transport { playing: true, song_position_frames: Some(8) });
+        assert_eq!(
+            once.play(left, right),
+            Transport { playing: true, song_position_frames: Some(0), ..Transport::default() }
+        );
+        assert_eq!(
+            once.play(left, right),
+            Transport { playing: true, song_position_frames: Some(8), ..Transport::default() }
+        );
         assert_eq!((left[1], left[2]), (once.channels[0][9], 0.0));
         assert!(!once.play(left, right).playing);
 

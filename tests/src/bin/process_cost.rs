@@ -66,7 +66,11 @@ fn main() {
         let status = engine.process(Block {
             main,
             stems: &mut stems,
-            transport: Transport { playing: true, song_position_frames: Some(position as i64) },
+            transport: Transport {
+                playing: true,
+                song_position_frames: Some(position as i64),
+                ..Transport::default()
+            },
             mixer: &mixer,
             touched: Touched::NONE,
         });

@@ -247,9 +247,14 @@ fn moved(transport: &clap_event_transport, frames: usize, rate_hz: u32) -> clap_
         let passed = (seconds * CLAP_SECTIME_FACTOR as f64).round() as i64;
         moved.song_pos_seconds = moved.song_pos_seconds.saturating_add(passed);
     }
-    if moved.flags & CLAP_TRANSPORT_HAS_BEATS_TIMELINE != 0 && moved.flags & CLAP_TRANSPORT_HAS_TEMPO != 0 {
-        let passed = (seconds / 60.0 * moved.tempo * CLAP_BEATTIME_FACTOR as f64).round() as i64;
-        moved.song_pos_beats = moved.song_pos_beats.saturating_add(passed);
+    if moved.flags & CLAP_TRANSPORT_HAS_TEMPO != 0 {
+        let change = moved.tempo_inc * frames as f64;
+        if moved.flags & CLAP_TRANSPORT_HAS_BEATS_TIMELINE != 0 {
+            let mean = moved.tempo + 0.5 * change;
+            let passed = (seconds / 60.0 * mean * CLAP_BEATTIME_FACTOR as f64).round() as i64;
+            moved.song_pos_beats = moved.song_pos_beats.saturating_add(passed);
+        }
+        moved.tempo += change;
     }
     moved
 }

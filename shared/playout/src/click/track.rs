@@ -1,7 +1,5 @@
 //! Clicks on the beats of what is heard. Must not know how a host rounds.
 
-use std::f32::consts::FRAC_PI_2;
-
 use rehearsekit_audio::{
     SampleRate,
     click::{
@@ -16,6 +14,7 @@ use super::{
     map::{Span, Stretch, TempoMap},
     voices::Voices,
 };
+use crate::gains::balance;
 
 /// Anchors that fit into a latency: more than a host makes, unless its tempo moves and its blocks are tiny.
 const FEWEST_ANCHORS: usize = 1_024;
@@ -226,10 +225,7 @@ impl ClickTrack {
         self.last = Some((frame, kind));
         if values.level_db > ClickValues::SILENT_DB {
             let gain = db_to_linear(values.level_db);
-            let pan = if values.pan.is_finite() { values.pan.clamp(-1.0, 1.0) } else { 0.0 };
-            let far = gain * (pan.abs() * FRAC_PI_2).cos();
-            let gains = if pan < 0.0 { [gain, far] } else { [far, gain] };
-            self.voices.strike(values.sound, kind, gains);
+            self.voices.strike(values.sound, kind, balance(values.pan).map(|side| gain * side));
         }
     }
 }

@@ -15,6 +15,7 @@
 //! This crate must never see a plugin framework, a GUI, a model or the server.
 
 mod automation;
+pub mod click_file;
 mod engine;
 mod feed;
 mod instance;

@@ -30,6 +30,9 @@ pub trait Kind: Send + 'static {
     /// Changes the settings of a new instance (the standalone's command line).
     fn prepare(_settings: &mut Settings) {}
 
+    /// Whether the player can ask for a count-in, because no host has a pre-roll.
+    const COUNTS_IN: bool = false;
+
     /// Puts something in place of the input before it is played (the standalone's file). On the audio thread.
     fn feed(_left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) {}
 }
@@ -69,6 +72,9 @@ impl<K: Kind> Default for RehearseKit<K> {
     fn default() -> Self {
         let shared = Shared::announce();
         shared.change_settings(K::prepare);
+        if K::COUNTS_IN {
+            shared.set_counts_in();
+        }
         Self { shared, mono_input: false, right: Vec::new(), kind: PhantomData }
     }
 }

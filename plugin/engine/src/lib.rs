@@ -15,7 +15,7 @@
 //! This crate must never see a plugin framework, a GUI, a model or the server.
 
 mod automation;
-mod click_file;
+pub mod click_file;
 mod control;
 mod engine;
 mod feed;

@@ -76,7 +76,9 @@ impl Hand {
                 self.settings(|settings| settings.click_file = some(path).map(PathBuf::from));
                 self.pick(Control::CLICK_SOUND, choice(Sound::Own as usize, 4));
             }
-            Action::CountInBars(bars) => self.settings(|settings| settings.count_in_bars = bars.min(MOST_COUNTED)),
+            Action::CountInBars(bars) => {
+                self.settings(|settings| settings.count_in_bars = bars.min(MOST_COUNTED))
+            }
         }
     }
 
@@ -222,7 +224,10 @@ mod tests {
         hand.act(Action::Set(gui::Control::ClickLevel, -12.0));
         hand.act(Action::OwnWav("nowhere/cow bell.wav".to_owned()));
         let click = mixer().click;
-        assert_eq!((click.mode, click.subdivision), (click::ClickMode::CountIn, click::Subdivision::Sixteenths));
+        assert_eq!(
+            (click.mode, click.subdivision),
+            (click::ClickMode::CountIn, click::Subdivision::Sixteenths)
+        );
         assert_eq!((click.source, click.own_beats_per_bar, click.sound), (click::ClickSource::Own, 7, 3));
         assert!((click.own_tempo_bpm - 93.5).abs() < 1e-4 && (click.level_db + 12.0).abs() < 1e-4);
         assert!(!click.accent && !mixer().click_in_main);

@@ -150,7 +150,8 @@ fn click(shared: &Shared, engine: &Engine) -> gui::ClickView {
     let params = &shared.params.click;
     let values = params.values();
     let settings = shared.instance.settings();
-    let own_name = settings.click_file.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    let own_name =
+        settings.click_file.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
     let built_in = BUILT_IN_SOUNDS.iter().map(|name| (*name).to_owned());
     gui::ClickView {
         mode: match values.mode {

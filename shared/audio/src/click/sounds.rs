@@ -53,6 +53,11 @@ impl ClickSound {
         }
     }
 
+    /// The samples, given up.
+    pub fn into_channels(self) -> Vec<Vec<f32>> {
+        self.0.into_channels()
+    }
+
     /// Left and right, equally long.
     pub fn stereo(&self) -> [&[f32]; 2] {
         self.0.stereo()

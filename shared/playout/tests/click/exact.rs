@@ -71,9 +71,11 @@ proptest! {
         let mut host = Host::new(song, 2 * most as u32);
         host.rounding = rounding;
         host.values.subdivision = subdivision;
-        let deeds = [Deed::Play { from, frames: 9 * u64::from(rate_hz) }];
-        let heard = host.run(&deeds, sizes(seed, most));
-        host.check(&heard, &deeds, 0.01);
+        let frames = 9 * u64::from(rate_hz);
+        let mut heard = host.run(&[Deed::Play { from, frames: frames + most }], sizes(seed, most));
+        // What the tempo does in the last block before a stop nobody tells.
+        heard.retain(|(frame, _)| *frame < frames + 2 * most);
+        host.check(&heard, &[Deed::Play { from, frames }], 0.01);
     }
 }
 

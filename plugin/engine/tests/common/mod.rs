@@ -6,7 +6,7 @@
 use std::{net::UdpSocket, sync::Arc};
 
 use rehearsekit_plugin_engine::{
-    AudioEngine, AudioSetup, Block, Instance, Mixer, STRIPS, Settings, Status, Touched, Transport,
+    AudioEngine, AudioSetup, Block, Instance, Mixer, OUTPUTS, Settings, Status, Touched, Transport,
 };
 
 /// Full scale noise that depends on nothing but its arguments (splitmix64).
@@ -76,7 +76,7 @@ impl Host {
             touched: Touched::NONE,
             transport: Transport::default(),
             with_stems: true,
-            out: Output { main: Default::default(), stems: vec![Default::default(); STRIPS] },
+            out: Output { main: Default::default(), stems: vec![Default::default(); OUTPUTS] },
             last: Status::Ok,
         }
     }
@@ -85,12 +85,12 @@ impl Host {
     pub(crate) fn block(&mut self, mix: [&[f32]; 2]) {
         let frames = mix[0].len();
         let mut main = mix.map(<[f32]>::to_vec);
-        let mut stems = vec![[vec![9.0; frames], vec![9.0; frames]]; STRIPS];
+        let mut stems = vec![[vec![9.0; frames], vec![9.0; frames]]; OUTPUTS];
         {
             let [left, right] = &mut main;
             let mut slices: Vec<[&mut [f32]; 2]> =
                 stems.iter_mut().map(|[l, r]| [l.as_mut_slice(), r.as_mut_slice()]).collect();
-            let used = if self.with_stems { STRIPS } else { 0 };
+            let used = if self.with_stems { OUTPUTS } else { 0 };
             self.last = self.engine.process(Block {
                 main: [left, right],
                 stems: &mut slices[..used],

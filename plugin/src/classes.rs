@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
-use rehearsekit_plugin_engine::{AudioSetup, Block, OUTPUTS, Settings, Status, Transport as Playhead};
+use rehearsekit_plugin_engine::{AudioSetup, Block, OUTPUTS, Status, Transport as Playhead};
 
 use crate::editor::Editor;
 use crate::params::STRIP_COUNT;
@@ -27,14 +27,11 @@ pub trait Kind: Send + 'static {
     /// One sentence for hosts that show one.
     const DESCRIPTION: &'static str;
 
-    /// Changes the settings of a new instance (the standalone's command line).
-    fn prepare(_settings: &mut Settings) {}
-
-    /// Whether the player can ask for a count-in, because no host has a pre-roll.
-    const COUNTS_IN: bool = false;
+    /// Sets a new instance up (the standalone's command line).
+    fn prepare(_shared: &Shared) {}
 
     /// Puts something in place of the input before it is played (the standalone's file). On the audio thread.
-    fn feed(_left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) {}
+    fn feed(_shared: &Shared, _left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) {}
 }
 
 /// Stereo in, stereo out.
@@ -71,10 +68,7 @@ pub struct RehearseKit<K> {
 impl<K: Kind> Default for RehearseKit<K> {
     fn default() -> Self {
         let shared = Shared::announce();
-        shared.change_settings(K::prepare);
-        if K::COUNTS_IN {
-            shared.set_counts_in();
-        }
+        K::prepare(&shared);
         Self { shared, mono_input: false, right: Vec::new(), kind: PhantomData }
     }
 }
@@ -224,7 +218,7 @@ impl<K: Kind> RehearseKit<K> {
         stems: &mut [[&mut [f32]; 2]],
         mut playhead: Playhead,
     ) -> Status {
-        K::feed(left, right, &mut playhead);
+        K::feed(&self.shared, left, right, &mut playhead);
         // In this order: what is touched must be read after it was set.
         let touched = self.shared.gestures.take();
         let mut mixer = self.shared.params.mixer();

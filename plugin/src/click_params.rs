@@ -64,6 +64,8 @@ pub enum Source {
 
 /// Slowest and fastest tempo of one's own, in beats per minute.
 pub const TEMPO_BPM: [f32; 2] = [20.0, 400.0];
+/// Most bars to count in.
+pub const MOST_COUNTED: u32 = 8;
 /// Most beats of a bar of one's own.
 pub const MOST_BEATS: i32 = 16;
 

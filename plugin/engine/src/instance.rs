@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{
-            AtomicU64,
+            AtomicU32, AtomicU64,
             Ordering::{Relaxed, Release},
         },
     },
@@ -78,6 +78,8 @@ pub struct Instance {
     click_file_problem: Mutex<Option<String>>,
     /// For the audio thread: [`Settings::own_one_seconds`] as bits.
     own_one_seconds: AtomicU64,
+    /// For the audio thread: [`Settings::count_in_bars`].
+    count_in_bars: AtomicU32,
     /// Dropped last of all.
     network: Mutex<Option<network::Use>>,
 }
@@ -100,6 +102,7 @@ impl Instance {
         Self {
             click_file_problem: Mutex::default(),
             own_one_seconds: AtomicU64::new(settings.own_one_seconds.to_bits()),
+            count_in_bars: AtomicU32::new(settings.count_in_bars),
             settings: Arc::new(Mutex::new(settings)),
             meters: Arc::default(),
             active: Mutex::default(),
@@ -137,6 +140,7 @@ impl Instance {
             self.bring_click_sound(new.click_file.as_deref(), active.as_ref());
         }
         self.own_one_seconds.store(new.own_one_seconds.to_bits(), Relaxed);
+        self.count_in_bars.store(new.count_in_bars, Relaxed);
         *settings = new;
         match (latency, relink) {
             (true, _) => Change::Latency,
@@ -321,6 +325,11 @@ impl Instance {
     /// [`Settings::own_one_seconds`], for the audio thread.
     pub fn own_one_seconds(&self) -> f64 {
         f64::from_bits(self.own_one_seconds.load(Relaxed))
+    }
+
+    /// [`Settings::count_in_bars`], for the audio thread.
+    pub fn count_in_bars(&self) -> u32 {
+        self.count_in_bars.load(Relaxed)
     }
 
     /// The levels, for the display that asks often.

@@ -9,12 +9,9 @@ use rehearsekit_gui::Action;
 use rehearsekit_plugin_engine::{Control, STRIPS};
 
 use super::ToMainThread;
-use crate::click_params::{MOST_BEATS, Sound};
+use crate::click_params::{MOST_BEATS, MOST_COUNTED, Sound};
 use crate::params::GAIN_FOOT_DB;
 use crate::shared::{News, Shared};
-
-/// Bars that may be counted in.
-const MOST_COUNTED: u32 = 8;
 
 /// The player's hand on one instance.
 pub(super) struct Hand {

@@ -66,7 +66,7 @@ fn apply(shared: &Shared, index: usize, change: Change) {
 }
 
 /// The player moves parameter `index` to this value in 0..=1. Editor thread.
-pub(crate) fn set_by_hand(shared: &Shared, index: usize, normalized: f32) {
+pub fn set_by_hand(shared: &Shared, index: usize, normalized: f32) {
     let Some(pointer) = shared.pointers().get(index) else { return };
     shared.gestures.moving(index, normalized);
     // SAFETY: it points into `shared.params`, which lives as long as `shared`; the values are atomics.

@@ -7,9 +7,11 @@ mod song;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use nice_plug::prelude::nice_export_standalone_with_args;
+use nice_plug::prelude::{Param, nice_export_standalone_with_args};
 use rehearsekit_plugin::classes::{Kind, RehearseKit};
-use rehearsekit_plugin_engine::{Settings, Transport};
+use rehearsekit_plugin::shared::Shared;
+use rehearsekit_plugin_engine::click::{ClickMode, ClickSource};
+use rehearsekit_plugin_engine::{Control, Transport};
 
 use self::options::{Asked, Options};
 use self::song::Song;
@@ -29,21 +31,46 @@ impl Kind for Standalone {
     const CLAP_ID: &'static str = "org.rehearsekit.standalone";
     const DESCRIPTION: &'static str = "Plays a song without your own instrument";
 
-    fn prepare(settings: &mut Settings) {
-        if let Some(options) = OPTIONS.get() {
+    fn prepare(shared: &Shared) {
+        shared.set_counts_in();
+        let Some(options) = OPTIONS.get() else { return };
+        shared.change_settings(|settings| {
             settings.server.clone_from(&options.server);
             settings.model.clone_from(&options.model);
+            settings.count_in_bars = options.count_in_bars;
             if let Some(millis) = options.budget_millis {
                 settings.budget_millis = millis;
             }
+        });
+        // Nobody else knows a tempo here.
+        set(shared, Control::CLICK_SOURCE, 1.0);
+        if let Some(bpm) = options.tempo_bpm {
+            set(shared, Control::OWN_TEMPO, shared.params.click.tempo.preview_normalized(bpm));
+            set(shared, Control::CLICK_MODE, 1.0);
         }
     }
 
-    fn feed(left: &mut [f32], right: &mut [f32], playhead: &mut Transport) {
-        if let Some(song) = SONG.get() {
-            *playhead = song.play(left, right);
+    fn feed(shared: &Shared, left: &mut [f32], right: &mut [f32], playhead: &mut Transport) {
+        match SONG.get() {
+            Some(song) => *playhead = song.play(left, right, || count_in_frames(shared)),
+            // What the back end gives as a tempo is nobody's.
+            None => (playhead.tempo_bpm, playhead.beats) = (None, None),
         }
     }
+}
+
+fn set(shared: &Shared, control: Control, normalized: f32) {
+    rehearsekit_plugin::host_compat::set_by_hand(shared, control.index(), normalized);
+}
+
+/// How long the bars are that the player wants to hear before the song. Audio thread.
+fn count_in_frames(shared: &Shared) -> i64 {
+    let click = shared.params.click.values();
+    if click.mode == ClickMode::Off || click.source != ClickSource::Own {
+        return 0;
+    }
+    let beats = f64::from(shared.instance.count_in_bars() * click.own_beats_per_bar);
+    (beats * 60.0 / click.own_tempo_bpm * f64::from(shared.rate_hz())).round() as i64
 }
 
 fn main() -> ExitCode {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rehearsekit_plugin::click_params::{MOST_COUNTED, TEMPO_BPM};
+
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
 The RehearseKit plugin without a host. Plays a song, or a live input, through a server.
@@ -13,6 +15,8 @@ Usage: rehearsekit-standalone [OPTIONS]
   --server HOST:PORT   the server; default 127.0.0.1:7433
   --model NAME         the model; default the server's
   --budget MILLIS      the latency; default 250
+  --tempo BPM          click at this tempo, with the song's beginning as the one
+  --count-in BARS      click so many bars of four before the song
 
   --backend NAME       auto, jack, dummy, or the system's: alsa, core-audio, wasapi; default auto
   --sample-rate HZ     default the file's, else 48000; JACK's own rate always wins
@@ -22,7 +26,7 @@ Usage: rehearsekit-standalone [OPTIONS]
   --connect-jack-inputs PORT[,PORT]
                        connect the inputs under JACK
 
-Example: rehearsekit-standalone --file song.flac --loop";
+Example: rehearsekit-standalone --file song.flac --tempo 92 --count-in 2";
 
 /// A command line.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +41,10 @@ pub(crate) struct Options {
     pub(crate) model: Option<String>,
     /// See the engine's settings.
     pub(crate) budget_millis: Option<f64>,
+    /// A tempo to click at.
+    pub(crate) tempo_bpm: Option<f32>,
+    /// Bars before the song.
+    pub(crate) count_in_bars: u32,
     /// The rate that was asked for.
     pub(crate) rate_hz: Option<u32>,
     /// Words for the back end.
@@ -85,6 +93,19 @@ pub(crate) fn read(words: Vec<String>) -> Result<Asked, String> {
                 let millis = millis.ok_or_else(|| format!("--budget takes milliseconds, not '{text}'"))?;
                 options.budget_millis = Some(millis);
             }
+            "--tempo" => {
+                let text = value()?;
+                let [slowest, fastest] = TEMPO_BPM;
+                let bpm = text.parse().ok().filter(|bpm| (slowest..=fastest).contains(bpm));
+                let bpm = bpm.ok_or_else(|| format!("--tempo takes {slowest} to {fastest}, not '{text}'"))?;
+                options.tempo_bpm = Some(bpm);
+            }
+            "--count-in" => {
+                let text = value()?;
+                let bars = text.parse().ok().filter(|bars| *bars <= MOST_COUNTED);
+                options.count_in_bars =
+                    bars.ok_or_else(|| format!("--count-in takes 0 to {MOST_COUNTED} bars, not '{text}'"))?;
+            }
             "-r" | "--sample-rate" => {
                 let text = value()?;
                 let hz = text.parse().ok().filter(|hz| (8_000..=192_000).contains(hz));
@@ -114,6 +135,8 @@ mod tests {
         assert_eq!(read.file, Some(PathBuf::from("a b.wav")));
         assert_eq!((read.looped, read.budget_millis, read.rate_hz), (true, Some(93.0), Some(44_100)));
         assert_eq!(read.backend, ["-p", "256"]);
+        let read = options(&["--tempo", "92.5", "--count-in=2"]);
+        assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), 2));
     }
 
     #[test]
@@ -128,6 +151,8 @@ mod tests {
     fn what_does_not_fit_is_said() {
         let refused = |words: &[&str]| read(words.iter().map(|w| (*w).to_owned()).collect()).unwrap_err();
         assert!(refused(&["--budget", "soon"]).contains("milliseconds"));
+        assert!(refused(&["--tempo", "1000"]).contains("20 to 400"));
+        assert!(refused(&["--count-in", "-1"]).contains("bars"));
         assert!(refused(&["--file"]).contains("--file"));
         assert!(refused(&["--sample-rate", "12"]).contains("8000"));
         assert_eq!(read(vec!["--help".to_owned()]), Ok(Asked::Help));

@@ -2,11 +2,14 @@
 //! playing is the audio thread's and does nothing but copy.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rehearsekit_plugin_engine::Transport;
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
 use rubato::{Fft, FixedSync, Resampler as _};
+
+/// Where a song is that nobody has heard anything of.
+const NOT_BEGUN: i64 = i64::MIN;
 
 /// A longer file is no song: two hours in stereo at 48 kHz.
 const MOST_FRAMES: usize = 2 * 3600 * 48_000;
@@ -18,7 +21,7 @@ pub(crate) struct Song {
     pub(crate) rate_hz: u32,
     channels: [Vec<f32>; 2],
     looped: bool,
-    next: AtomicUsize,
+    next: AtomicI64,
 }
 
 impl Song {
@@ -42,7 +45,7 @@ impl Song {
             rate_hz,
             channels: [channel(0), channel(count - 1)],
             looped: false,
-            next: AtomicUsize::new(0),
+            next: AtomicI64::new(NOT_BEGUN),
         })
     }
 
@@ -79,11 +82,20 @@ impl Song {
         Self { looped, ..self }
     }
 
-    /// Audio thread: the next frames, and where in the song they are.
-    pub(crate) fn play(&self, left: &mut [f32], right: &mut [f32]) -> Transport {
-        let length = self.channels[0].len();
+    /// Audio thread: the next frames, and where in the song they are. Before its first there is as much silence as
+    /// `count_in` says, in frames.
+    pub(crate) fn play(
+        &self,
+        left: &mut [f32],
+        right: &mut [f32],
+        count_in: impl FnOnce() -> i64,
+    ) -> Transport {
+        let length = self.channels[0].len() as i64;
         let frames = left.len();
-        let start = self.next.load(Ordering::Relaxed);
+        let start = match self.next.load(Ordering::Relaxed) {
+            NOT_BEGUN => -count_in().max(0),
+            next => next,
+        };
         let mut at = start;
         for (channel, out) in self.channels.iter().zip([left, right]) {
             at = start;
@@ -91,13 +103,15 @@ impl Song {
                 if self.looped && at >= length {
                     at = 0;
                 }
-                *sample = channel.get(at).copied().unwrap_or(0.0);
+                let index = usize::try_from(at).ok();
+                *sample = index.and_then(|at| channel.get(at)).copied().unwrap_or(0.0);
                 at += 1;
             }
         }
         self.next.store(at, Ordering::Relaxed);
         let playing = frames > 0 && (self.looped || start < length);
-        Transport { playing, song_position_frames: i64::try_from(start).ok(), ..Transport::default() }
+        let song_position_frames = Some(start);
+        Transport { playing, song_position_frames, pre_roll: start < 0, ..Transport::default() }
     }
 }
 
@@ -135,7 +149,12 @@ mod tests {
 
     fn song(frames: usize, rate_hz: u32) -> Song {
         let channel = |sign: f32| (0..frames).map(|at| sign * (at as f32 * 0.01).sin()).collect();
-        Song { rate_hz, channels: [channel(1.0), channel(-1.0)], looped: false, next: AtomicUsize::new(0) }
+        Song {
+            rate_hz,
+            channels: [channel(1.0), channel(-1.0)],
+            looped: false,
+            next: AtomicI64::new(NOT_BEGUN),
+        }
     }
 
     #[test]
@@ -144,21 +163,28 @@ mod tests {
         let mut out = [[1.0_f32; 8]; 2];
         let [left, right] = &mut out;
         assert_eq!(
-            once.play(left, right),
+            once.play(left, right, || 0),
             Transport { playing: true, song_position_frames: Some(0), ..Transport::default() }
         );
         assert_eq!(
-            once.play(left, right),
+            once.play(left, right, || 0),
             Transport { playing: true, song_position_frames: Some(8), ..Transport::default() }
         );
         assert_eq!((left[1], left[2]), (once.channels[0][9], 0.0));
-        assert!(!once.play(left, right).playing);
+        assert!(!once.play(left, right, || 0).playing);
+
+        let counted = song(10, 48_000);
+        let before = counted.play(left, right, || 5);
+        assert_eq!((before.song_position_frames, before.pre_roll), (Some(-5), true));
+        assert_eq!((left[4], left[6]), (0.0, counted.channels[0][1]));
+        let behind = counted.play(left, right, || 5);
+        assert_eq!((behind.song_position_frames, behind.pre_roll), (Some(3), false), "it is counted in once");
 
         let again = song(10, 48_000).looped(true);
-        again.play(left, right);
-        again.play(left, right);
+        again.play(left, right, || 0);
+        again.play(left, right, || 0);
         assert_eq!((left[1], left[2], right[3]), (again.channels[0][9], 0.0, again.channels[1][1]));
-        assert_eq!(again.play(left, right).song_position_frames, Some(6));
+        assert_eq!(again.play(left, right, || 0).song_position_frames, Some(6));
     }
 
     #[test]

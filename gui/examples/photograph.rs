@@ -1,8 +1,8 @@
 //! Photographs the window for those who design it: `cargo run -p rehearsekit-gui --example photograph [FOLDER]` writes
 //! pictures of every scene, below `target/photographs` unless told otherwise.
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
 
-#[path = "../tests/scenes/mod.rs"]
+#[path = "../tests/window/scenes.rs"]
 mod scenes;
 
 use egui_kittest::kittest::Queryable as _;

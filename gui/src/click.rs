@@ -4,7 +4,7 @@ use egui::{Align2, Event, Key, Modifiers, Rect, Role, Sense, Stroke, WidgetInfo,
 
 use crate::fader::{lying_meter_ui, slide_ui};
 use crate::grip::{Grip, value_ui};
-use crate::kit::{Desk, Press, columns, cut_left, cut_right, cut_top, id};
+use crate::kit::{Desk, Pick, Press, columns, cut_left, cut_right, cut_top, id};
 use crate::law::Law;
 use crate::panel::{CLICK, Page};
 use crate::rows::Rows;
@@ -21,9 +21,9 @@ pub(crate) fn click_ui(desk: &mut Desk<'_>, rect: Rect) {
     let inside = rect.shrink2(vec2(desk.px(10.0), desk.px(8.0)));
     // A page is flatter than a column: there the rows go on in a second one.
     let two = inside.height() < desk.px(340.0) && inside.width() > desk.px(460.0);
-    // In a tall column the keys grow: Tap is to be hit by a foot's rhythm, not by aim.
-    let height =
-        if two { desk.px(28.0) } else { (inside.height() / 13.4).clamp(desk.px(26.0), desk.px(40.0)) };
+    // In a tall column the keys grow: Tap is for somebody with an instrument in hand.
+    let shares = 14.6 + if desk.view.click.own_wav.is_some() { 1.25 } else { 0.0 };
+    let height = if two { desk.px(28.0) } else { (inside.height() / shares).min(desk.px(40.0)) };
     let mut rows = Rows::new(inside, if two { 2 } else { 1 }, height, height * 0.25, desk.px(14.0));
     // On the page the bar below says this already.
     if !two {
@@ -36,11 +36,13 @@ pub(crate) fn click_ui(desk: &mut Desk<'_>, rect: Rect) {
     mode_ui(desk, row, 13.0);
     let row = rows.next(1.5);
     tempo_ui(desk, row);
-    let row = rows.next(1.0);
+    let row = rows.next(if two { 1.1 } else { 1.4 });
     taps_ui(desk, row);
     let row = rows.next(1.0);
     bar_ui(desk, row);
     if two {
+        let row = rows.next(1.0);
+        switches_ui(desk, row);
         rows.break_column();
     }
     let row = rows.next(1.0);
@@ -64,8 +66,10 @@ pub(crate) fn click_ui(desk: &mut Desk<'_>, rect: Rect) {
     let words = cut_right(&mut row, desk.px(56.0), desk.px(4.0));
     slide_ui(desk, row, &pan, theme::PAPER);
     value_ui(desk, words, &pan, 12.0, true);
-    let row = rows.next(1.0);
-    switches_ui(desk, row);
+    if !two {
+        let row = rows.next(1.0);
+        switches_ui(desk, row);
+    }
 }
 
 /// Mode, beat and tempo: what is needed while playing.
@@ -94,9 +98,9 @@ pub(crate) fn click_bar_ui(desk: &mut Desk<'_>, mut rect: Rect) {
             tap_key_ui(desk, tap);
         }
     }
-    let tempo = cut_right(&mut rect, desk.px(if large { 92.0 } else { 84.0 }), gap);
+    let tempo = cut_right(&mut rect, desk.px(if large { 104.0 } else { 84.0 }), gap);
     let (text, colour) = tempo_words(desk);
-    let font = desk.theme.bold(if large { 20.0 } else { 13.0 });
+    let font = desk.theme.bold(if large { 18.0 } else { 13.0 });
     desk.line(tempo, Align2::RIGHT_CENTER, &text, font, colour);
     lights_ui(desk, rect);
 }
@@ -113,7 +117,9 @@ fn mode_ui(desk: &mut Desk<'_>, rect: Rect, size: f32) {
     let picked = MODES.iter().position(|mode| *mode == desk.view.click.mode);
     let labels = [("Off", "Click off"), ("Count-in", "Click as count-in only"), ("On", "Click on")];
     let colour = if picked == Some(0) { theme::PICKED } else { theme::MOSS };
-    if let Some(pressed) = desk.pick("click mode", rect, &labels, picked, colour, size) {
+    if let Some(pressed) =
+        desk.pick("click mode", rect, &Pick { labels: &labels, picked, colour, size, possible: true })
+    {
         desk.actions.push(Action::ClickMode(MODES[pressed]));
     }
 }
@@ -176,7 +182,11 @@ fn tempo_ui(desk: &mut Desk<'_>, mut row: Rect) {
     let says = format!("Tempo: {number} {unit}");
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &says));
     let labels = [("Host", "Tempo of the host"), ("Own", "Tempo of my own")];
-    if let Some(pressed) = desk.pick("tempo source", keys, &labels, Some(picked), theme::PICKED, 12.5) {
+    if let Some(pressed) = desk.pick(
+        "tempo source",
+        keys,
+        &Pick { labels: &labels, picked: Some(picked), colour: theme::PICKED, size: 12.5, possible: true },
+    ) {
         desk.actions.push(Action::TempoSource([TempoSource::Host, TempoSource::Own][pressed]));
     }
 }
@@ -240,11 +250,11 @@ fn bar_ui(desk: &mut Desk<'_>, mut row: Rect) {
     if let Some(bars) = click.count_in_bars {
         let half = (row.width() - gap) / 2.0;
         let place = cut_right(&mut row, half, gap);
-        if let Some(bars) = stepper_ui(desk, place, "Count", "bars to count in", bars, 1, 8) {
+        if let Some(bars) = stepper_ui(desk, place, "Count", "bars to count in", bars, 1..=8, 1) {
             desk.actions.push(Action::CountInBars(bars));
         }
     }
-    if let Some(beats) = stepper_ui(desk, row, "Bar", "beats to the bar", click.beats_per_bar, 1, 16) {
+    if let Some(beats) = stepper_ui(desk, row, "Bar", "beats to the bar", click.beats_per_bar, 1..=16, 1) {
         desk.actions.push(Action::BeatsPerBar(beats));
     }
 }
@@ -256,12 +266,12 @@ pub(crate) fn stepper_ui(
     label: &str,
     what: &str,
     value: u32,
-    least: u32,
-    most: u32,
+    range: std::ops::RangeInclusive<u32>,
+    step: u32,
 ) -> Option<u32> {
-    let key = desk.px(28.0);
+    let key = desk.px(25.0);
     let more = cut_right(&mut row, key, desk.px(1.0));
-    let number = cut_right(&mut row, desk.px(30.0), desk.px(1.0));
+    let number = cut_right(&mut row, desk.px(if value > 99 { 32.0 } else { 22.0 }), desk.px(1.0));
     let less = cut_right(&mut row, key, desk.px(6.0));
     desk.line(row, Align2::LEFT_CENTER, label, desk.theme.regular(12.0), theme::QUIET);
     desk.line(number, Align2::CENTER_CENTER, &value.to_string(), desk.theme.bold(13.0), theme::TEXT);
@@ -277,20 +287,24 @@ pub(crate) fn stepper_ui(
         &Press { label: "+", says: &more_says, size: 15.0, ..Press::default() },
     );
     let moved = if fewer.clicked() {
-        value.saturating_sub(1)
+        value.saturating_sub(step)
     } else if greater.clicked() {
-        value + 1
+        value + step
     } else {
         value
     };
-    Some(moved.clamp(least, most)).filter(|moved| *moved != value)
+    Some(moved.clamp(*range.start(), *range.end())).filter(|moved| *moved != value)
 }
 
 fn division_ui(desk: &mut Desk<'_>, row: Rect) {
     let picked = DIVISIONS.iter().position(|division| *division == desk.view.click.subdivision);
     let labels =
         [("Beats", "Beats only"), ("8ths", "Eighths"), ("Trip.", "Triplets"), ("16ths", "Sixteenths")];
-    if let Some(pressed) = desk.pick("division", row, &labels, picked, theme::PICKED, 12.5) {
+    if let Some(pressed) = desk.pick(
+        "division",
+        row,
+        &Pick { labels: &labels, picked, colour: theme::PICKED, size: 12.5, possible: true },
+    ) {
         desk.actions.push(Action::ClickSubdivision(DIVISIONS[pressed]));
     }
 }
@@ -302,12 +316,21 @@ fn sound_ui(desk: &mut Desk<'_>, rows: &mut Rows) {
     let labels: Vec<(&str, &str)> =
         click.sounds.iter().zip(&says).map(|(name, says)| (&**name, &**says)).collect();
     let row = rows.next(1.0);
-    if let Some(pressed) = desk.pick("sound", row, &labels, Some(click.sound), theme::PICKED, 12.5) {
+    if let Some(pressed) = desk.pick(
+        "sound",
+        row,
+        &Pick {
+            labels: &labels,
+            picked: Some(click.sound),
+            colour: theme::PICKED,
+            size: 12.5,
+            possible: true,
+        },
+    ) {
         desk.actions.push(Action::ClickSound(pressed));
     }
     let row = rows.next(1.0);
-    if let Some(path) =
-        desk.field("wav", row, "A WAV file of my own", "Own sound: drop a WAV or type its path", "")
+    if let Some(path) = desk.field("wav", row, "A WAV file of my own", "Own WAV: drop it or type a path", "")
         && !path.is_empty()
     {
         desk.actions.push(Action::OwnWav(path));

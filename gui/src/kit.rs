@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use egui::text::{LayoutJob, TextWrapping};
 use egui::{
-    Align2, Color32, CornerRadius, EventFilter, FontId, Frame, Id, Key, Margin, Rect, Response, Role, Sense,
-    StrokeKind, TextEdit, Ui, WidgetInfo, vec2,
+    Align2, Color32, CornerRadius, FontId, Frame, Id, Key, Rect, Response, Role, Sense, StrokeKind, TextEdit,
+    Ui, WidgetInfo, vec2,
 };
 
 use crate::panel::Panel;
@@ -38,6 +38,8 @@ pub(crate) struct Press<'t> {
     pub(crate) size: f32,
     /// Bold also when it is up.
     pub(crate) bold: bool,
+    /// Can be pressed now.
+    pub(crate) enabled: bool,
 }
 
 impl Default for Press<'_> {
@@ -50,8 +52,23 @@ impl Default for Press<'_> {
             text: theme::TEXT,
             size: 12.5,
             bold: false,
+            enabled: true,
         }
     }
+}
+
+/// A row of keys of which one is down.
+pub(crate) struct Pick<'t> {
+    /// What is written on them, and what a screen reader says.
+    pub(crate) labels: &'t [(&'t str, &'t str)],
+    /// The one that is down.
+    pub(crate) picked: Option<usize>,
+    /// The colour of the one that is down.
+    pub(crate) colour: Color32,
+    /// Size of the type.
+    pub(crate) size: f32,
+    /// Whether any but the first can be pressed.
+    pub(crate) possible: bool,
 }
 
 /// Where a part stands: the same from picture to picture.
@@ -178,13 +195,15 @@ impl Desk<'_> {
         round: CornerRadius,
         role: Role,
     ) -> Response {
-        let response = self.ui.interact(rect, id(key), Sense::click());
+        let sense = if press.enabled { Sense::click() } else { Sense::hover() };
+        let response = self.ui.interact(rect, id(key), sense);
         response.widget_info(|| match press.on {
-            Some(on) => WidgetInfo::selected(role, true, on, press.says),
-            None => WidgetInfo::labeled(role, true, press.says),
+            Some(on) => WidgetInfo::selected(role, press.enabled, on, press.says),
+            None => WidgetInfo::labeled(role, press.enabled, press.says),
         });
         let on = press.on == Some(true);
         let fill = match (on, response.is_pointer_button_down_on(), response.hovered()) {
+            _ if !press.enabled && !on => theme::CARD,
             (true, _, _) => press.colour,
             (false, true, _) => theme::LINE,
             (false, false, true) => theme::KEY_HOVER,
@@ -208,27 +227,29 @@ impl Desk<'_> {
         if press.label == press.says { response } else { response.on_hover_text(press.says) }
     }
 
-    /// A row of keys of which one is down: shown and said. Returns the one that was pressed, if it was another.
-    pub(crate) fn pick(
-        &mut self,
-        key: &str,
-        rect: Rect,
-        labels: &[(&str, &str)],
-        picked: Option<usize>,
-        colour: Color32,
-        size: f32,
-    ) -> Option<usize> {
+    /// A row of keys of which one is down. Returns the one that was pressed, if it was another.
+    pub(crate) fn pick(&mut self, key: &str, rect: Rect, pick: &Pick<'_>) -> Option<usize> {
         let gap = self.ui.pixels_per_point().recip() * self.px(1.0).ceil();
         let round = self.theme.round();
+        let count = pick.labels.len();
         let mut pressed = None;
-        for (n, (place, (label, says))) in columns(rect, labels.len(), gap).zip(labels).enumerate() {
+        for (n, (place, (label, says))) in columns(rect, count, gap).zip(pick.labels).enumerate() {
             let left = if n == 0 { round.nw } else { 0 };
-            let right = if n + 1 == labels.len() { round.ne } else { 0 };
+            let right = if n + 1 == count { round.ne } else { 0 };
             let corners = CornerRadius { nw: left, sw: left, ne: right, se: right };
-            let press = Press { label, says, on: Some(picked == Some(n)), colour, size, ..Press::default() };
-            if self.press_shaped((key, n), place, &press, corners, Role::RadioButton).clicked()
-                && picked != Some(n)
-            {
+            let on = pick.picked == Some(n);
+            let enabled = pick.possible || n == 0;
+            let press = Press {
+                label,
+                says,
+                on: Some(on),
+                colour: pick.colour,
+                text: if enabled { theme::TEXT } else { theme::QUIET },
+                size: pick.size,
+                bold: false,
+                enabled,
+            };
+            if self.press_shaped((key, n), place, &press, corners, Role::RadioButton).clicked() && !on {
                 pressed = Some(n);
             }
         }
@@ -251,31 +272,24 @@ impl Desk<'_> {
         };
         let escaped =
             self.ui.memory(|memory| memory.has_focus(id)) && self.ui.input(|i| i.key_pressed(Key::Escape));
-        let size = 13.0;
-        let margin = Margin::symmetric(
-            self.px(8.0).round() as i8,
-            ((rect.height() - self.px(size * 1.36)) / 2.0).max(0.0).round() as i8,
+        self.fill(rect, self.theme.round(), theme::WELL);
+        self.ui.painter().rect_stroke(
+            rect,
+            self.theme.round(),
+            self.theme.line(theme::LINE),
+            StrokeKind::Inside,
         );
+        let font = self.theme.regular(12.5);
+        let height = self.ui.ctx().fonts_mut(|fonts| fonts.row_height(&font));
+        let inside = Rect::from_center_size(rect.center(), vec2(rect.width() - 2.0 * self.px(8.0), height));
         let edit = TextEdit::singleline(&mut text)
             .id(id)
-            .font(self.theme.regular(size))
+            .font(font)
             .hint_text(egui::RichText::new(hint).color(theme::QUIET))
-            .frame(
-                Frame::new()
-                    .fill(theme::WELL)
-                    .corner_radius(self.theme.round())
-                    .stroke(self.theme.line(theme::LINE))
-                    .inner_margin(margin),
-            )
-            .desired_width(rect.width() - 2.0 * self.px(8.0))
-            .event_filter(EventFilter {
-                horizontal_arrows: true,
-                vertical_arrows: true,
-                escape: false,
-                tab: false,
-            })
+            .frame(Frame::NONE)
+            .desired_width(inside.width())
             .char_limit(1024);
-        let response = self.ui.put(rect, edit).accessible_name(says);
+        let response = self.ui.put(inside, edit).accessible_name(says);
         self.ring(rect, &response);
         if escaped {
             self.panel.typing = None;

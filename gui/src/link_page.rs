@@ -13,7 +13,7 @@ use crate::view::{Action, BudgetView};
 /// Two columns: what it costs on the left, with whom on the right.
 pub(crate) fn link_page_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let gap = desk.px(6.0);
-    let half = (rect.width() - gap) * 0.54;
+    let half = (rect.width() - gap) * 0.55;
     let left = cut_left(&mut rect, half, gap);
     budgets_ui(desk, left);
     with_whom_ui(desk, rect);
@@ -44,7 +44,7 @@ fn budget_ui(desk: &mut Desk<'_>, row: Rect, n: usize, budget: &BudgetView) {
     let quality = budget.quality.as_deref().unwrap_or("quality unknown");
     let holds = match budget.holds {
         Some(true) => "holds",
-        Some(false) => "does not hold",
+        Some(false) => "too tight",
         None => "not tried",
     };
     let note = if budget.note.is_empty() { String::new() } else { format!(", {}", budget.note) };
@@ -60,10 +60,10 @@ fn budget_ui(desk: &mut Desk<'_>, row: Rect, n: usize, budget: &BudgetView) {
     desk.ring(row, &response);
     let (text, quiet) = (theme::TEXT, if picked { theme::TEXT } else { theme::QUIET });
     let mut inside = row.shrink2(vec2(desk.px(8.0), 0.0));
-    let millis = cut_left(&mut inside, desk.px(58.0), desk.px(6.0));
+    let millis = cut_left(&mut inside, desk.px(56.0), desk.px(5.0));
     desk.line(millis, Align2::LEFT_CENTER, &format!("{} ms", budget.millis), desk.theme.bold(13.0), text);
     let mark = cut_right(&mut inside, desk.px(14.0), desk.px(5.0));
-    let words = cut_right(&mut inside, desk.px(78.0), desk.px(5.0));
+    let words = cut_right(&mut inside, desk.px(52.0), desk.px(5.0));
     let colour = match (picked, budget.holds) {
         (true, _) => theme::TEXT,
         (_, Some(true)) => theme::MOSS,
@@ -131,9 +131,9 @@ fn with_whom_ui(desk: &mut Desk<'_>, rect: Rect) {
     }
     let row = rows.next(1.0);
     if let Some(step) =
-        stepper_ui(desk, row, "Size %", "percent of size", view.look.scale_percent / 10, 7, 30)
+        stepper_ui(desk, row, "Size %", "percent of size", view.look.scale_percent, 50..=300, 10)
     {
-        desk.actions.push(Action::Scale(step * 10));
+        desk.actions.push(Action::Scale(step));
     }
     let facts = [
         Some(view.link.sentence.clone()),
@@ -141,7 +141,10 @@ fn with_whom_ui(desk: &mut Desk<'_>, rect: Rect) {
         Some(turnaround_words(desk)),
         Some(misses_words(desk)),
         Some(latency_words(desk)),
-        Some("Keys: Tab goes on, arrows turn, Home is 0 dB, Enter types; M mute, S solo, P my part, T tap, O the one.".to_owned()),
+        Some(
+            "Keys: arrows turn, Home is 0 dB, Enter types. M mutes, S solos, P: my part. T taps, O: the one."
+                .to_owned(),
+        ),
     ];
     let mut below = inside.with_min_y(rows.next(0.0).top());
     for (n, fact) in facts.into_iter().enumerate() {

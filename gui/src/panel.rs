@@ -120,7 +120,7 @@ fn dropped_files(desk: &mut Desk<'_>) {
 fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let gap = desk.theme.either(5.0, 6.0);
     let large = desk.theme.large;
-    let head = cut_top(&mut rect, if large { desk.px(76.0) } else { desk.theme.either(52.0, 60.0) }, gap);
+    let head = cut_top(&mut rect, if large { desk.px(60.0) } else { desk.theme.either(56.0, 62.0) }, gap);
     badge::head_ui(desk, head);
     if desk.panel.page == Page::Link {
         let theme = desk.theme;
@@ -129,7 +129,7 @@ fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
         desk.theme = theme;
         return;
     }
-    let bar = cut_top(&mut rect, if large { desk.px(46.0) } else { desk.theme.either(30.0, 36.0) }, gap);
+    let bar = cut_top(&mut rect, if large { desk.px(42.0) } else { desk.theme.either(30.0, 36.0) }, gap);
     part::part_ui(desk, bar);
     if !large {
         let foot = cut_bottom(&mut rect, desk.px(16.0), desk.theme.either(3.0, 6.0));
@@ -144,7 +144,7 @@ fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
         click::click_ui(desk, side);
         return;
     }
-    let foot = cut_bottom(&mut rect, if large { desk.px(48.0) } else { desk.theme.either(32.0, 38.0) }, gap);
+    let foot = cut_bottom(&mut rect, if large { desk.px(42.0) } else { desk.theme.either(32.0, 38.0) }, gap);
     if desk.panel.page == Page::Click && !large {
         click::click_ui(desk, rect);
     } else {

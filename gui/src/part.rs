@@ -2,7 +2,7 @@
 
 use egui::{Align2, Rect};
 
-use crate::kit::{Desk, cut_right};
+use crate::kit::{Desk, Pick, cut_right};
 use crate::theme;
 use crate::view::{Action, PartMode};
 
@@ -30,7 +30,11 @@ pub(crate) fn part_ui(desk: &mut Desk<'_>, mut rect: Rect) {
         PartMode::OnlyMine => 2,
     };
     let colour = if picked == 0 { theme::PICKED } else { theme::stem(part.mine) };
-    if let Some(pressed) = desk.pick("part", rect, &labels, Some(picked), colour, size) {
+    if let Some(pressed) = desk.pick(
+        "part",
+        rect,
+        &Pick { labels: &labels, picked: Some(picked), colour, size, possible: part.possible },
+    ) {
         desk.actions.push(Action::Part([PartMode::All, PartMode::WithoutMine, PartMode::OnlyMine][pressed]));
     }
 }

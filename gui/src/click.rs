@@ -234,12 +234,13 @@ fn at_once(desk: &Desk<'_>, response: &egui::Response, letter: Key) -> bool {
             .ui
             .memory(|memory| memory.focused())
             .is_some_and(|focused| egui::TextEdit::load_state(desk.ui.ctx(), focused).is_some());
+    let (clicked, held) = (response.clicked(), response.is_pointer_button_down_on());
     desk.ui.input(|i| {
         let down = i.events.iter().any(|event| matches!(event, Event::PointerButton { pressed: true, .. }));
-        let clicked_without_pointer = response.clicked() && !i.pointer.any_released();
+        let clicked_without_pointer = clicked && !i.pointer.any_released();
         let letter = !typing && i.modifiers == Modifiers::NONE
             && i.events.iter().any(|event| matches!(event, Event::Key { key, pressed: true, repeat: false, .. } if *key == letter));
-        (down && response.is_pointer_button_down_on()) || clicked_without_pointer || letter
+        (down && held) || clicked_without_pointer || letter
     })
 }
 

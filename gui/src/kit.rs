@@ -270,8 +270,9 @@ impl Desk<'_> {
             Some((typing, text)) if *typing == id => text.clone(),
             _ => value.to_owned(),
         };
-        let escaped =
-            self.ui.memory(|memory| memory.has_focus(id)) && self.ui.input(|i| i.key_pressed(Key::Escape));
+        // egui takes the keyboard away at Escape before it comes here, so that it looks like any other leaving.
+        let typing = self.panel.typing.as_ref().is_some_and(|(typing, _)| *typing == id);
+        let escaped = typing && self.ui.input(|i| i.key_pressed(Key::Escape));
         self.fill(rect, self.theme.round(), theme::WELL);
         self.ui.painter().rect_stroke(
             rect,

@@ -120,7 +120,7 @@ fn dropped_files(desk: &mut Desk<'_>) {
 fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let gap = desk.theme.either(5.0, 6.0);
     let large = desk.theme.large;
-    let head = cut_top(&mut rect, if large { desk.px(60.0) } else { desk.theme.either(56.0, 62.0) }, gap);
+    let head = cut_top(&mut rect, if large { desk.px(70.0) } else { desk.theme.either(56.0, 62.0) }, gap);
     badge::head_ui(desk, head);
     if desk.panel.page == Page::Link {
         let theme = desk.theme;

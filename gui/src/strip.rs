@@ -19,8 +19,12 @@ const SPINE: f32 = 22.0;
 pub(crate) fn mixer_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let view = desk.view;
     let gap = desk.px(6.0);
-    let present: Vec<usize> = (0..view.strips.len()).filter(|n| view.strips[*n].present).collect();
-    let absent: Vec<usize> = (0..view.strips.len()).filter(|n| !view.strips[*n].present).collect();
+    let (mut present, mut absent): (Vec<usize>, Vec<usize>) =
+        (0..view.strips.len()).partition(|n| view.strips[*n].present);
+    // Before there is a model nobody knows which stems there will be: faders can be set for all of them.
+    if present.is_empty() {
+        std::mem::swap(&mut present, &mut absent);
+    }
     let count = present.len().max(1) as f32 + 1.0;
     let spines = absent.len() as f32 * (desk.px(SPINE) + gap);
     // Spines only where they take nothing from those that are there.
@@ -34,12 +38,6 @@ pub(crate) fn mixer_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let names = present.iter().map(|n| view.strips[*n].name.as_str());
     let (most, pad) = if desk.theme.large { (28.0, 24.0) } else { (15.0, 20.0) };
     let size = desk.fitting(names, most, 10.5, width - desk.px(pad));
-    if present.is_empty() {
-        let place = cut_left(&mut rect, width, gap);
-        desk.fill(place, desk.theme.round(), theme::CARD);
-        let inside = place.shrink(desk.px(8.0));
-        desk.lines(inside, Align2::CENTER_CENTER, "No stems yet", desk.theme.regular(13.0), theme::QUIET, 3);
-    }
     for strip in present {
         let place = cut_left(&mut rect, width, gap);
         strip_ui(desk, place, strip, size);
@@ -52,14 +50,14 @@ pub(crate) fn mixer_ui(desk: &mut Desk<'_>, mut rect: Rect) {
             spine_ui(desk, place, &view.strips[strip]);
         }
     }
-    master_ui(desk, master);
+    master_ui(desk, master, size);
 }
 
 fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
     let view = desk.view;
     let what = &view.strips[strip];
     let colour = theme::stem(strip);
-    let quiet = what.mute || what.silenced;
+    let quiet = what.mute || what.silenced || !what.present;
     let large = desk.theme.large;
     let mut inside = card(desk, rect, colour, quiet);
 
@@ -69,6 +67,7 @@ fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
     let text = if quiet { theme::QUIET } else { colour };
     let (status, status_colour) = match (what.mute, what.silenced) {
         (_, true) if mine && view.part.mode == PartMode::WithoutMine => ("you play", colour),
+        _ if !what.present => ("not here yet", theme::QUIET),
         (true, _) => ("muted", theme::AMBER),
         (_, true) => ("not heard", theme::QUIET),
         _ if mine => ("my part", theme::QUIET),
@@ -90,7 +89,7 @@ fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
     } else if !large && inside.height() >= desk.px(190.0) {
         let row = cut_top(&mut inside, desk.px(15.0), desk.px(1.0));
         desk.line(row, Align2::CENTER_CENTER, status, desk.theme.regular(11.0), status_colour);
-    } else if quiet && !mine {
+    } else if what.present && quiet && !mine {
         let y = desk.ui.painter().round_to_pixel_center(name.center().y);
         desk.ui.painter().hline(name.shrink(desk.px(6.0)).x_range(), y, desk.theme.line(theme::QUIET));
     }
@@ -137,10 +136,14 @@ fn pan_ui(desk: &mut Desk<'_>, mut row: Rect, pan: &Grip<'_>, colour: egui::Colo
 
 fn mute_and_solo_ui(desk: &mut Desk<'_>, mut keys: Rect, strip: usize, what: &StripView) {
     let large = desk.theme.large;
-    let words = keys.width() >= desk.px(if large { 64.0 } else { 92.0 });
+    let words = large || keys.width() >= desk.px(92.0);
     let gap = desk.px(4.0);
     let half = if large { keys.width() } else { (keys.width() - gap) / 2.0 };
-    let size = if large { 20.0 } else { 12.5 };
+    let size = if large {
+        desk.fitting(["Muted"].into_iter(), 20.0, 9.0, keys.width() - desk.px(8.0))
+    } else {
+        12.5
+    };
     let mute = cut_left(&mut keys, half, gap);
     let says = format!("{} mute", what.name);
     let label = if words { "Mute" } else { "M" };
@@ -232,18 +235,12 @@ fn card(desk: &Desk<'_>, rect: Rect, colour: egui::Color32, quiet: bool) -> Rect
         .with_min_y(rect.top() + desk.theme.either(6.0, 9.0))
 }
 
-fn master_ui(desk: &mut Desk<'_>, rect: Rect) {
+fn master_ui(desk: &mut Desk<'_>, rect: Rect, size: f32) {
     let master = &desk.view.master;
     let large = desk.theme.large;
     let mut inside = card(desk, rect, theme::PAPER, master.bypass);
     let name = cut_top(&mut inside, key_height(desk), desk.px(3.0));
-    desk.line(
-        name,
-        Align2::CENTER_CENTER,
-        "Main",
-        desk.theme.bold(if large { 24.0 } else { 15.0 }),
-        theme::TEXT,
-    );
+    desk.line(name, Align2::CENTER_CENTER, "Main", desk.theme.bold(size), theme::TEXT);
     if !large && inside.height() >= desk.px(190.0) {
         let row = cut_top(&mut inside, desk.px(15.0), desk.px(1.0));
         let status = if master.bypass { "bypassed" } else { "" };
@@ -279,14 +276,13 @@ fn master_ui(desk: &mut Desk<'_>, rect: Rect) {
             .on_hover_text(format!("Dry (the song) to wet (the mixer): {}", wet.law.text(wet.value)));
         value_ui(desk, value, &grip, 12.5, master.bypass);
     }
-    let label = if master.bypass && large { "Bypassed" } else { "Bypass" };
     let size = if large {
-        desk.fitting(["Bypassed"].into_iter(), 20.0, 10.0, keys.width() - desk.px(10.0))
+        desk.fitting(["Bypass"].into_iter(), 20.0, 10.0, keys.width() - desk.px(10.0))
     } else {
         12.5
     };
     let press = Press {
-        label,
+        label: "Bypass",
         says: "Bypass: the song as it is",
         on: Some(master.bypass),
         colour: theme::AMBER,

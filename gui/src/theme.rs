@@ -95,10 +95,10 @@ impl Theme {
         Self { scale: scale * grown, large: look.large_type, low }
     }
 
-    /// The same in the other type.
+    /// The same for a page that is read from close by, also when the rest is in large type.
     pub(crate) fn small(self, look: Look) -> Self {
         let scale = look.scale_percent.clamp(50, 300) as f32 / 100.0;
-        Self { scale: if self.large { scale * 1.15 } else { scale }, large: false, low: false }
+        Self { scale: (self.scale * 0.8).max(scale), large: false, low: false }
     }
 
     /// One of two lengths: for a low window or for any other.

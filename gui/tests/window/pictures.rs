@@ -2,8 +2,8 @@
 //! `UPDATE_SNAPSHOTS=1 cargo test -p rehearsekit-gui`. A machine without any renderer (a software one will do: Debian's
 //! mesa-vulkan-drivers) fails here.
 
-use egui_kittest::SnapshotOptions;
 use egui_kittest::kittest::Queryable as _;
+use egui_kittest::{SnapshotOptions, SnapshotResults};
 use rehearsekit_gui::view::{LinkState, View};
 
 use crate::scenes::*;
@@ -13,8 +13,16 @@ fn options() -> SnapshotOptions {
     SnapshotOptions::new().threshold(2.0).max_failed_pixels(40)
 }
 
-/// Photographs `view`, after pressing what `press` names, if anything.
-fn photograph(name: &str, size: [f32; 2], density: f32, view: View, press: &str) {
+/// Photographs `view` for `album`, after pressing what `press` names, if anything. An album with a picture in it that
+/// is not as it was fails its test.
+fn photograph(
+    album: &mut SnapshotResults,
+    name: &str,
+    size: [f32; 2],
+    density: f32,
+    view: View,
+    press: &str,
+) {
     let mut stage = at_density(size, density, view);
     stage.run();
     if !press.is_empty() {
@@ -23,11 +31,12 @@ fn photograph(name: &str, size: [f32; 2], density: f32, view: View, press: &str)
         stage.remove_cursor();
         stage.run();
     }
-    stage.snapshot_options(name, &options());
+    album.add(stage.try_snapshot_options(name, &options()));
 }
 
 #[test]
 fn every_state_in_both_types() {
+    let mut album = SnapshotResults::new();
     for state in [
         LinkState::Idle,
         LinkState::Looking,
@@ -40,38 +49,51 @@ fn every_state_in_both_types() {
         LinkState::HostRendersAhead,
     ] {
         let name = format!("{state:?}").to_lowercase();
-        photograph(&name, SMALL, 1.0, in_state(state), "");
-        photograph(&format!("{name}_large"), SMALL, 1.0, large(in_state(state)), "");
+        photograph(&mut album, &name, SMALL, 1.0, in_state(state), "");
+        photograph(&mut album, &format!("{name}_large"), SMALL, 1.0, large(in_state(state)), "");
     }
 }
 
 #[test]
 fn every_size_of_window() {
-    photograph("usual", USUAL, 1.0, busy(), "");
-    photograph("wide", WIDE, 1.0, live(), "");
-    photograph("wide_large", WIDE, 1.0, large(busy()), "");
-    photograph("dense", SMALL, 2.0, busy(), "");
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "usual", USUAL, 1.0, busy(), "");
+    photograph(&mut album, "wide", WIDE, 1.0, live(), "");
+    photograph(&mut album, "wide_large", WIDE, 1.0, large(busy()), "");
+    photograph(&mut album, "dense", SMALL, 2.0, busy(), "");
     let mut view = busy();
     view.look.scale_percent = 150;
-    photograph("scaled", [840.0, 570.0], 1.0, view, "");
+    photograph(&mut album, "scaled", [840.0, 570.0], 1.0, view, "");
 }
 
 #[test]
 fn every_number_of_stems() {
-    photograph("two_stems", SMALL, 1.0, two_stems(), "");
-    photograph("six_stems", SMALL, 1.0, six_stems(), "");
-    photograph("six_stems_large", SMALL, 1.0, large(six_stems()), "");
-    let mut view = live();
-    view.strips.iter_mut().for_each(|strip| strip.present = false);
-    photograph("no_stems", SMALL, 1.0, view, "");
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "two_stems", SMALL, 1.0, two_stems(), "");
+    photograph(&mut album, "six_stems", SMALL, 1.0, six_stems(), "");
+    photograph(&mut album, "six_stems_large", SMALL, 1.0, large(six_stems()), "");
+    let mut view = in_state(LinkState::Looking);
+    for strip in &mut view.strips {
+        (strip.present, strip.peak) = (false, [0.0; 2]);
+    }
+    photograph(&mut album, "no_stems", SMALL, 1.0, view, "");
 }
 
 #[test]
 fn every_page() {
-    photograph("set_up", USUAL, 1.0, live(), SET_UP);
-    photograph("set_up_small", SMALL, 1.0, in_state(LinkState::HostRendersAhead), SET_UP);
-    photograph("click_small", SMALL, 1.0, unknown_tempo(), ALL_OF_THE_CLICK);
-    photograph("click_usual", USUAL, 1.0, unknown_tempo(), "");
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "set_up", USUAL, 1.0, live(), SET_UP);
+    photograph(&mut album, "set_up_small", SMALL, 1.0, in_state(LinkState::HostRendersAhead), SET_UP);
+    photograph(
+        &mut album,
+        "set_up_large",
+        SMALL,
+        1.0,
+        large(live()),
+        "Live · htdemucs · 250 ms · closet. Stems come from closet in time.",
+    );
+    photograph(&mut album, "click_small", SMALL, 1.0, unknown_tempo(), ALL_OF_THE_CLICK);
+    photograph(&mut album, "click_usual", USUAL, 1.0, unknown_tempo(), "");
 }
 
 #[test]

@@ -76,8 +76,9 @@ pub(crate) fn head_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let press = Press { label: "", says, on: Some(view.look.large_type), ..Press::default() };
     let response = desk.press("large type", type_key, &press);
     let ink = theme::TEXT;
-    let foot = type_key.center() + vec2(0.0, desk.px(if large { 13.0 } else { 10.0 }));
-    let (small, big) = if large { (14.0, 24.0) } else { (10.0, 16.0) };
+    let tall = type_key.height() > desk.px(40.0);
+    let foot = type_key.center() + vec2(0.0, desk.px(if tall { 13.0 } else { 10.0 }));
+    let (small, big) = if tall { (14.0, 24.0) } else { (10.0, 16.0) };
     let painter = desk.ui.painter();
     // Both stand on one line, so the larger goes down by what its descender is longer.
     let drop = vec2(0.0, desk.px((big - small) * 0.29));

@@ -6,7 +6,7 @@ use crate::fader::{fader_ui, slide_ui};
 use crate::grip::{Grip, value_ui};
 use crate::kit::{Desk, Press, cut_bottom, cut_left, cut_right, cut_top, id};
 use crate::law::Law;
-use crate::panel::MASTER;
+use crate::panel::{MASTER, STRIPS};
 use crate::theme;
 use crate::view::{Action, Control, PartMode, StripView};
 
@@ -20,7 +20,7 @@ pub(crate) fn mixer_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let view = desk.view;
     let gap = desk.px(6.0);
     let (mut present, mut absent): (Vec<usize>, Vec<usize>) =
-        (0..view.strips.len()).partition(|n| view.strips[*n].present);
+        (0..view.strips.len().min(STRIPS)).partition(|n| view.strips[*n].present);
     // Before there is a model nobody knows which stems there will be: faders can be set for all of them.
     if present.is_empty() {
         std::mem::swap(&mut present, &mut absent);
@@ -82,10 +82,10 @@ fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
     }
     if two_lines {
         let (ink, under) = if mine { (theme::INK, theme::INK) } else { (text, theme::TEXT) };
-        let mut upper = name.shrink2(vec2(desk.px(3.0), desk.px(1.0)));
-        let lower = cut_bottom(&mut upper, desk.px(16.0), 0.0);
+        let mut upper = name.shrink2(vec2(desk.px(3.0), desk.px(1.5)));
+        let lower = cut_bottom(&mut upper, desk.px(15.0), 0.0);
         desk.line(upper, Align2::CENTER_CENTER, &what.name, desk.theme.bold(size.min(18.0)), ink);
-        desk.line(lower, Align2::CENTER_CENTER, status, desk.theme.regular(12.5), under);
+        desk.line(lower, Align2::CENTER_CENTER, status, desk.theme.regular(12.0), under);
     } else if !large && inside.height() >= desk.px(190.0) {
         let row = cut_top(&mut inside, desk.px(15.0), desk.px(1.0));
         desk.line(row, Align2::CENTER_CENTER, status, desk.theme.regular(11.0), status_colour);

@@ -127,3 +127,38 @@ fn a_changed_view_moves_what_it_should_and_nothing_else() {
     let rects = |places: &[(String, egui::Rect)]| places.iter().map(|(_, rect)| *rect).collect::<Vec<_>>();
     assert_eq!(rects(&before), rects(&after));
 }
+
+#[test]
+fn nothing_overlaps_and_nothing_leaves_the_window() {
+    let scenes = || [live(), busy(), six_stems(), two_stems(), unknown_tempo(), in_state(LinkState::Refused)];
+    for size in [SMALL, [640.0, 400.0], [760.0, 470.0], USUAL, WIDE, [1600.0, 500.0], [560.0, 1000.0]] {
+        for view in scenes().into_iter().chain(scenes().map(large)) {
+            let about = format!("{} at {size:?}, large type {}", view.link.badge, view.look.large_type);
+            let mut stage = stage(size, view);
+            stage.run();
+            let all = egui::Rect::from_min_size(egui::Pos2::ZERO, size.into());
+            let mut taken: Vec<(String, egui::Rect)> = Vec::new();
+            for node in stage.query_all_by(|node| USED.contains(&node.role())) {
+                let (name, rect) = (node.accesskit_node().label().unwrap_or_default(), node.rect());
+                assert!(all.contains_rect(rect), "{name} leaves the window: {about}");
+                assert!(
+                    rect.width() > 12.0 && rect.height() > 11.0,
+                    "{name} is too small to hit, {rect:?}: {about}"
+                );
+                for (other, its) in &taken {
+                    assert!(!rect.shrink(1.0).intersects(its.shrink(1.0)), "{name} lies on {other}: {about}");
+                }
+                taken.push((name, rect));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_too_small_for_anything_is_still_drawn() {
+    for size in [[1.0, 1.0], [90.0, 60.0], [300.0, 200.0], [2000.0, 40.0]] {
+        for view in [busy(), large(busy()), View::default()] {
+            stage(size, view).run();
+        }
+    }
+}

@@ -1,7 +1,21 @@
 //! What the plugin's window shows. A plain [`View`] goes in, a list of [`Action`]s comes out, and whoever owns the
 //! window turns one into parameters and settings. Knows neither plugin framework nor network nor clock.
 
+mod badge;
+mod ballistics;
+mod click;
+mod fader;
+mod grip;
+mod health;
+mod kit;
+mod law;
+mod link_page;
 mod panel;
+mod part;
+mod rows;
+mod strip;
+mod taps;
+mod theme;
 pub mod view;
 
 pub use panel::{Panel, panel_ui};

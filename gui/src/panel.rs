@@ -1,130 +1,154 @@
-//! The panel itself: plain egui. It draws a [`View`] and reports [`Action`]s; it decides nothing and keeps nothing
-//! but what is being typed.
+//! The panel: where everything stands, and what is kept between two pictures. It draws a [`View`] and reports
+//! [`Action`]s; it decides nothing.
 
-use egui::{Color32, RichText, Slider, TextEdit, Ui};
+use std::time::Duration;
 
-use crate::view::{Action, Control, LinkState, StripView, View};
-use crate::{FADER_FOOT_DB, FADER_HEAD_DB};
+use egui::{Event, Id, Key, Rect, Sense, Ui, vec2};
 
-/// Budgets to pick from, in milliseconds.
-const BUDGETS_MILLIS: [u32; 9] = [50, 93, 132, 180, 250, 350, 500, 1000, 1500];
+use crate::ballistics::Meter;
+use crate::grip::Held;
+use crate::kit::{Desk, cut_bottom, cut_right, cut_top};
+use crate::taps::Taps;
+use crate::theme::{self, Theme};
+use crate::view::{Action, Control, View};
+use crate::{badge, click, health, link_page, part, strip};
 
-/// The range of a fader in dB; at its foot it is silent.
-const FADER_DB: std::ops::RangeInclusive<f32> = FADER_FOOT_DB..=FADER_HEAD_DB;
+/// Strips have the meters below.
+pub(crate) const STRIPS: usize = 6;
+/// The main strip's meter.
+pub(crate) const MASTER: usize = STRIPS;
+/// The click's meter.
+pub(crate) const CLICK: usize = STRIPS + 1;
 
 /// What the panel keeps between two pictures.
 #[derive(Debug, Default)]
 pub struct Panel {
-    /// The address while it is being typed, before Enter.
-    typed_server: Option<String>,
+    /// The field that is being typed into, and what it holds before it is done.
+    pub(crate) typing: Option<(Id, String)>,
+    /// The control whose value is being typed, and whether its field has the keyboard already.
+    pub(crate) editing: Option<(Control, bool)>,
+    /// What the pointer holds.
+    pub(crate) held: Option<Held>,
+    /// Whether the keyboard was used last: then it is shown where it is.
+    pub(crate) by_keyboard: bool,
+    pub(crate) meters: [Meter; STRIPS + 2],
+    pub(crate) taps: Taps,
+    pub(crate) page: Page,
+    next: Option<Duration>,
+}
+
+/// What fills the window's middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Page {
+    #[default]
+    Mixer,
+    Click,
+    Link,
+}
+
+impl Page {
+    pub(crate) fn toggled(self, page: Self) -> Self {
+        if self == page { Self::Mixer } else { page }
+    }
 }
 
 impl Panel {
-    /// How soon the panel wants the next picture by itself; `None` when nothing moves.
-    pub fn next_picture(&self) -> Option<std::time::Duration> {
-        None
+    /// How soon the panel wants the next picture by itself; `None` when nothing moves. It never asks egui for one.
+    pub fn next_picture(&self) -> Option<Duration> {
+        self.next
+    }
+
+    /// The window is closing: lets go of what is held. The last actions.
+    pub fn close(&mut self) -> Vec<Action> {
+        let held = self.held.take();
+        *self = Self::default();
+        held.into_iter().map(|held| Action::End(held.control)).collect()
     }
 }
 
-/// Draws one picture and returns what the player did in it, in order.
+/// Draws one picture into all of `ui` and returns what the player did in it, in order.
 pub fn panel_ui(ui: &mut Ui, panel: &mut Panel, view: &View) -> Vec<Action> {
-    let mut actions = Vec::new();
-    ui.horizontal(|ui| {
-        ui.heading("RehearseKit");
-        let mut bypass = view.master.bypass;
-        if ui.checkbox(&mut bypass, "Bypass").changed() {
-            actions.push(Action::Bypass(bypass));
-        }
-    });
-    link_ui(ui, view);
-    ui.separator();
-    settings_ui(ui, panel, view, &mut actions);
-    ui.separator();
-    ui.horizontal(|ui| {
-        for (index, strip) in view.strips.iter().enumerate() {
-            ui.vertical(|ui| strip_ui(ui, index, strip, &mut actions));
-        }
-    });
+    if !theme::dressed(ui.ctx()) {
+        panel.next = Some(Duration::ZERO);
+        return Vec::new();
+    }
+    let all = ui.max_rect();
+    ui.allocate_rect(all, Sense::hover());
+    listen(ui, panel, view);
+    let theme = Theme::new(view.look, all.size());
+    let mut desk = Desk { ui, theme, panel, view, actions: Vec::new() };
+    desk.fill(all, 0, theme::GROUND);
+    dropped_files(&mut desk);
+    place_ui(&mut desk, all.shrink(theme.either(6.0, 8.0)));
+    let mut actions = desk.actions;
+    // What was held may have gone with its strip.
+    if let Some(held) = panel.held.take_if(|held| !std::mem::take(&mut held.seen)) {
+        actions.push(Action::End(held.control));
+    }
     actions
 }
 
-fn link_ui(ui: &mut Ui, view: &View) {
-    let colour =
-        if view.link.state == LinkState::Live { Color32::LIGHT_GREEN } else { Color32::LIGHT_YELLOW };
-    ui.label(RichText::new(&view.link.sentence).color(colour));
-    if let Some(warning) = &view.link.warning {
-        ui.label(RichText::new(warning).color(Color32::LIGHT_RED));
-    }
-    let [underruns, late, lost] = view.link.misses;
-    let latency = match view.latency {
-        Some((frames, millis)) => format!("{frames} frames, {millis:.0} ms"),
-        None => "not known before the host sets a rate".to_owned(),
-    };
-    ui.label(format!(
-        "{}  |  latency {latency}  |  missed: {underruns} underruns, {late} late, {lost} lost",
-        view.model
-    ));
-}
-
-fn settings_ui(ui: &mut Ui, panel: &mut Panel, view: &View, actions: &mut Vec<Action>) {
-    ui.horizontal(|ui| {
-        ui.label("Server");
-        let mut text = panel.typed_server.clone().unwrap_or_else(|| view.server.clone());
-        let field = ui.add(TextEdit::singleline(&mut text).desired_width(180.0).char_limit(255));
-        if field.changed() {
-            panel.typed_server = Some(text);
-        }
-        if field.lost_focus()
-            && let Some(typed) = panel.typed_server.take()
-            && typed.trim() != view.server
-        {
-            actions.push(Action::Server(typed.trim().to_owned()));
-        }
-        ui.label("Budget");
-        egui::ComboBox::from_id_salt("budget").selected_text(format!("{} ms", view.budget_millis)).show_ui(
-            ui,
-            |ui| {
-                for millis in BUDGETS_MILLIS {
-                    let chosen = view.budget_millis == millis;
-                    if ui.selectable_label(chosen, format!("{millis} ms")).clicked() && !chosen {
-                        actions.push(Action::Budget(millis));
-                    }
-                }
-            },
-        );
-    });
-}
-
-fn strip_ui(ui: &mut Ui, index: usize, strip: &StripView, actions: &mut Vec<Action>) {
-    let name = RichText::new(&strip.name);
-    ui.label(if strip.present { name.strong() } else { name.weak() });
-    let mut gain_db = strip.gain_db.clamp(*FADER_DB.start(), *FADER_DB.end());
-    let text =
-        |db: f64, _| if db <= f64::from(*FADER_DB.start()) { "-inf".to_owned() } else { format!("{db:.1}") };
-    let fader = ui.add(Slider::new(&mut gain_db, FADER_DB).vertical().custom_formatter(text).suffix(" dB"));
-    if fader.drag_started() {
-        actions.push(Action::Begin(Control::Gain(index)));
-    }
-    if fader.changed() {
-        // Typed or scrolled: a gesture of its own.
-        let held = fader.dragged() || fader.drag_stopped();
-        if !held {
-            actions.push(Action::Begin(Control::Gain(index)));
-        }
-        actions.push(Action::Set(Control::Gain(index), gain_db));
-        if !held {
-            actions.push(Action::End(Control::Gain(index)));
-        }
-    }
-    if fader.drag_stopped() {
-        actions.push(Action::End(Control::Gain(index)));
-    }
-    ui.horizontal(|ui| {
-        if ui.selectable_label(strip.mute, "M").on_hover_text("Mute").clicked() {
-            actions.push(Action::Mute(index, !strip.mute));
-        }
-        if ui.selectable_label(strip.solo, "S").on_hover_text("Solo").clicked() {
-            actions.push(Action::Solo(index, !strip.solo));
+/// Moves the meters and sees which hand is used.
+fn listen(ui: &Ui, panel: &mut Panel, view: &View) {
+    let now = ui.input(|i| i.time);
+    let strips = view.strips.iter().map(|strip| strip.peak).chain(std::iter::repeat([0.0; 2])).take(STRIPS);
+    let peaks = strips.chain([view.master.peak, view.click.peak]);
+    panel.next = panel.meters.iter_mut().zip(peaks).filter_map(|(meter, peak)| meter.take(now, peak)).min();
+    ui.input(|i| {
+        for event in &i.events {
+            match event {
+                Event::PointerButton { .. } => panel.by_keyboard = false,
+                Event::Key { pressed: true, .. } => panel.by_keyboard = true,
+                _ => {}
+            }
         }
     });
+    let free =
+        panel.typing.is_none() && panel.editing.is_none() && ui.memory(|memory| memory.focused()).is_none();
+    if free && ui.input(|i| i.key_pressed(Key::Escape)) {
+        panel.page = Page::Mixer;
+    }
+}
+
+fn dropped_files(desk: &mut Desk<'_>) {
+    let paths = desk.ui.input(|i| {
+        i.raw.dropped_files.iter().map(|file| file.path().display().to_string()).collect::<Vec<_>>()
+    });
+    desk.actions.extend(paths.into_iter().filter(|path| !path.is_empty()).map(Action::OwnWav));
+}
+
+fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
+    let gap = desk.theme.either(5.0, 6.0);
+    let large = desk.theme.large;
+    let head = cut_top(&mut rect, if large { desk.px(70.0) } else { desk.theme.either(56.0, 62.0) }, gap);
+    badge::head_ui(desk, head);
+    if desk.panel.page == Page::Link {
+        let theme = desk.theme;
+        desk.theme = theme.small(desk.view.look);
+        link_page::link_page_ui(desk, rect);
+        desk.theme = theme;
+        return;
+    }
+    let bar = cut_top(&mut rect, if large { desk.px(42.0) } else { desk.theme.either(30.0, 36.0) }, gap);
+    part::part_ui(desk, bar);
+    if !large {
+        let foot = cut_bottom(&mut rect, desk.px(16.0), desk.theme.either(3.0, 6.0));
+        health::health_ui(desk, foot.shrink2(vec2(desk.px(2.0), 0.0)));
+    }
+    let column = !large && rect.width() >= desk.px(740.0) && rect.height() >= desk.px(380.0);
+    if column {
+        desk.panel.page = Page::Mixer;
+        let width = (rect.width() * 0.3).clamp(desk.px(276.0), desk.px(340.0));
+        let side = cut_right(&mut rect, width, gap);
+        strip::mixer_ui(desk, rect);
+        click::click_ui(desk, side);
+        return;
+    }
+    let foot = cut_bottom(&mut rect, if large { desk.px(42.0) } else { desk.theme.either(32.0, 38.0) }, gap);
+    if desk.panel.page == Page::Click && !large {
+        click::click_ui(desk, rect);
+    } else {
+        strip::mixer_ui(desk, rect);
+    }
+    click::click_bar_ui(desk, foot);
 }

@@ -82,6 +82,14 @@ const HOSTS: &[Need] = &[
     },
 ];
 
+/// For the window's tests, which photograph it without a screen or a graphics card.
+const PICTURES: &[Need] = &[Need {
+    package: "mesa-vulkan-drivers",
+    programs: &[],
+    library: None,
+    why: "Mesa's software Vulkan: the tests of the plugin's window draw with it",
+}];
+
 /// For the check in a DAW.
 const DAW: &[Need] = &[
     Need {
@@ -108,7 +116,7 @@ pub(crate) enum Purpose {
     Plugin,
     /// Build the plugin, work with `spleeter-2stems`, and run Ardour.
     Daw,
-    /// Build everything, work with `spleeter-2stems`, and put the plugin into hosts.
+    /// Build everything, work with `spleeter-2stems`, put the plugin into hosts and photograph its window.
     Everything,
 }
 
@@ -122,7 +130,7 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Htdemucs => &[BUILD, PIP, NPM],
         Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
         Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW],
-        Purpose::Everything => &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS)],
+        Purpose::Everything => &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES)],
     };
     let needs: Vec<&Need> = groups.iter().copied().flatten().collect();
     let names: Vec<&str> = needs.iter().map(|need| need.package).collect();

@@ -1,0 +1,121 @@
+//! Photographs of every state in both sizes of type, held against those under `tests/snapshots`. To take new ones:
+//! `UPDATE_SNAPSHOTS=1 cargo test -p rehearsekit-gui`. A machine without any renderer (a software one will do: Debian's
+//! mesa-vulkan-drivers) fails here.
+
+use egui_kittest::kittest::Queryable as _;
+use egui_kittest::{SnapshotOptions, SnapshotResults};
+use rehearsekit_gui::view::{LinkState, View};
+
+use crate::scenes::*;
+
+/// Renderers round the edges of letters differently; a missing word is some hundred pixels.
+fn options() -> SnapshotOptions {
+    SnapshotOptions::new().threshold(2.0).max_failed_pixels(40)
+}
+
+/// Photographs `view` for `album`, after pressing what `press` names, if anything. An album with a picture in it that
+/// is not as it was fails its test.
+fn photograph(
+    album: &mut SnapshotResults,
+    name: &str,
+    size: [f32; 2],
+    density: f32,
+    view: View,
+    press: &str,
+) {
+    let mut stage = at_density(size, density, view);
+    stage.run();
+    if !press.is_empty() {
+        stage.get_by_label(press).click();
+        stage.run();
+        stage.remove_cursor();
+        stage.run();
+    }
+    album.add(stage.try_snapshot_options(name, &options()));
+}
+
+#[test]
+fn every_state_in_both_types() {
+    let mut album = SnapshotResults::new();
+    for state in [
+        LinkState::Idle,
+        LinkState::Looking,
+        LinkState::Connecting,
+        LinkState::Live,
+        LinkState::Bridging,
+        LinkState::Refused,
+        LinkState::OfflineRender,
+        LinkState::Failed,
+        LinkState::HostRendersAhead,
+    ] {
+        let name = format!("{state:?}").to_lowercase();
+        photograph(&mut album, &name, SMALL, 1.0, in_state(state), "");
+        photograph(&mut album, &format!("{name}_large"), SMALL, 1.0, large(in_state(state)), "");
+    }
+}
+
+#[test]
+fn every_size_of_window() {
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "usual", USUAL, 1.0, busy(), "");
+    photograph(&mut album, "wide", WIDE, 1.0, live(), "");
+    photograph(&mut album, "wide_large", WIDE, 1.0, large(busy()), "");
+    photograph(&mut album, "dense", SMALL, 2.0, busy(), "");
+    let mut view = busy();
+    view.look.scale_percent = 150;
+    photograph(&mut album, "scaled", [840.0, 570.0], 1.0, view, "");
+}
+
+#[test]
+fn every_number_of_stems() {
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "two_stems", SMALL, 1.0, two_stems(), "");
+    photograph(&mut album, "six_stems", SMALL, 1.0, six_stems(), "");
+    photograph(&mut album, "six_stems_large", SMALL, 1.0, large(six_stems()), "");
+    let mut view = in_state(LinkState::Looking);
+    for strip in &mut view.strips {
+        (strip.present, strip.peak) = (false, [0.0; 2]);
+    }
+    photograph(&mut album, "no_stems", SMALL, 1.0, view, "");
+}
+
+#[test]
+fn every_page() {
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "set_up", USUAL, 1.0, live(), SET_UP);
+    photograph(&mut album, "set_up_small", SMALL, 1.0, in_state(LinkState::HostRendersAhead), SET_UP);
+    photograph(
+        &mut album,
+        "set_up_large",
+        SMALL,
+        1.0,
+        large(live()),
+        "Live · htdemucs · 250 ms · closet. Stems come from closet in time.",
+    );
+    photograph(&mut album, "click_small", SMALL, 1.0, unknown_tempo(), ALL_OF_THE_CLICK);
+    photograph(&mut album, "click_usual", USUAL, 1.0, unknown_tempo(), "");
+}
+
+#[test]
+fn where_the_keyboard_is() {
+    let mut stage = stage(SMALL, live());
+    stage.run();
+    for _ in 0..8 {
+        stage.key_press(egui::Key::Tab);
+        stage.run();
+    }
+    stage.snapshot_options("focus", &options());
+}
+
+#[test]
+fn two_states_do_not_look_alike() {
+    let picture = |view| {
+        let mut stage = stage(SMALL, view);
+        stage.run();
+        stage.render().unwrap()
+    };
+    let one = picture(in_state(LinkState::Looking));
+    let other = picture(in_state(LinkState::Connecting));
+    let differing = one.pixels().zip(other.pixels()).filter(|(one, other)| one != other).count();
+    assert!(differing > 40, "only {differing} pixels differ: a snapshot would not see it");
+}

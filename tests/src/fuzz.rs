@@ -100,6 +100,7 @@ fn request() -> OpenRequest {
         block_frames: 64,
         link_micros: 0,
         mode: Mode::Live,
+        wanted_offers_frames: Vec::new(),
     }
 }
 
@@ -114,6 +115,7 @@ fn opened() -> Opened {
         hop_frames: 64,
         look_ahead_frames: 0,
         description: String::new(),
+        offers: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn link_config(
             block_frames: block_frames.clamp(1, MAX_BLOCK_FRAMES),
             link_micros: LINK_ALLOWANCE.as_micros() as u32,
             mode: if setup.offline { Mode::Reliable } else { Mode::Live },
+            wanted_offers_frames: Vec::new(),
         },
         decimation,
     };

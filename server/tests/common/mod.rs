@@ -236,6 +236,7 @@ pub(crate) fn request(mode: Mode, budget_frames: u32) -> OpenRequest {
         block_frames: 64,
         link_micros: 5_000,
         mode,
+        wanted_offers_frames: Vec::new(),
     }
 }
 

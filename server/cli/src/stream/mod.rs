@@ -89,6 +89,7 @@ fn link_config(args: &StreamArgs, trust: ServerTrust, rate: SampleRate) -> LinkC
             block_frames: args.block.div_ceil(decimation.factor()),
             link_micros: LINK_ALLOWANCE.as_micros() as u32,
             mode: if args.pace == Pace::Fast { Mode::Reliable } else { Mode::Live },
+            wanted_offers_frames: Vec::new(),
         },
         decimation,
     }

@@ -76,11 +76,11 @@ mod tests {
 
     #[test]
     fn a_spectral_model_is_known_by_hop_look_ahead_and_synthesis() {
-        let unets = built_in().into_iter().filter_map(|m| match m.family {
+        let mut unets = built_in().into_iter().filter_map(|m| match m.family {
             Family::SpectralUnet(settings) => Some(settings),
             Family::HybridDemucs(_) => None,
         });
-        let settings = unets.last().unwrap();
+        let settings = unets.next().unwrap();
         let unet = |hop, effective| Geometry::Unet(unet_geometry(&settings, 64, hop, 1_024, effective));
         let table = [point(1, Some(2_048), -1.0), point(1, Some(2_200), -0.5), point(1, None, 9.0)];
         let seen =

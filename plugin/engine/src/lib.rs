@@ -33,6 +33,6 @@ pub use engine::{AudioEngine, Block, Status, Transport};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
 pub use mixer::{Mixer, STRIP_NAMES, STRIPS, StripValues, Touched};
-pub use rehearsekit_client::Percentiles;
+pub use rehearsekit_client::{BudgetOffer, Percentiles, STANDARD_BUDGETS_MILLIS};
 pub use settings::{InstanceId, Settings, Trust};
 pub use view::{Counters, LinkView, View};

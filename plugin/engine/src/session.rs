@@ -64,6 +64,9 @@ pub(crate) fn link_config(
     // latency; counted, it would make a server refuse a budget that holds live.
     let host_block_frames = if setup.offline { SLOT_FRAMES as u32 } else { setup.max_block_frames };
     let block_frames = host_block_frames.max(SLOT_FRAMES as u32).div_ceil(decimation.factor());
+    // What budgets buy is a question of live playing, and a bounce's small block would give another answer.
+    let wanted_offers_frames =
+        if setup.offline { Vec::new() } else { offers::wanted_offers_frames(rate, latency_frames) };
     let config = LinkConfig {
         server: settings.server().to_owned(),
         trust,
@@ -75,7 +78,7 @@ pub(crate) fn link_config(
             block_frames: block_frames.clamp(1, MAX_BLOCK_FRAMES),
             link_micros: LINK_ALLOWANCE.as_micros() as u32,
             mode: if setup.offline { Mode::Reliable } else { Mode::Live },
-            wanted_offers_frames: offers::wanted_offers_frames(rate, latency_frames),
+            wanted_offers_frames,
         },
         decimation,
     };
@@ -116,14 +119,12 @@ pub(crate) fn offers_in(
     rate: SampleRate,
     latency_frames: u32,
 ) -> Option<Vec<BudgetOffer>> {
-    match state {
-        LinkState::Live(opened) => Some(offers::in_millis(&opened.offers, rate, latency_frames)),
-        // A server that is full says nothing about budgets.
-        LinkState::Refused(refusal) if !refusal.offers.is_empty() => {
-            Some(offers::in_millis(&refusal.offers, rate, latency_frames))
-        }
-        _ => None,
-    }
+    let told = match state {
+        LinkState::Live(opened) => &opened.offers,
+        LinkState::Refused(refusal) => &refusal.offers,
+        _ => return None,
+    };
+    (!told.is_empty()).then(|| offers::in_millis(told, rate, latency_frames))
 }
 
 /// Keeps an eye on both sides until the link is closed: writes down the figures, learns the model's stems and what
@@ -147,12 +148,12 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
                 // Only once: whatever is learned may be another model's as soon as another is asked for.
                 LinkState::Live(opened) if learned == Some(opened.session) => {}
                 _ => {
+                    if let Some(told) = offers_in(&state, lessons.rate, lessons.latency_frames) {
+                        *lock(&lessons.offers) = told;
+                    }
                     if let LinkState::Live(opened) = &state {
                         learned = Some(opened.session);
                         lock(&lessons.settings).stems = names(&opened.stems);
-                    }
-                    if let Some(told) = offers_in(&state, lessons.rate, lessons.latency_frames) {
-                        *lock(&lessons.offers) = told;
                     }
                 }
             }

@@ -167,9 +167,15 @@ fn the_view_says_what_each_budget_buys_and_remembers_it_without_a_server() {
     assert!(offers[5].holds && offers.iter().skip(5).all(|offer| offer.holds && offer.words.contains("hop")));
     assert!(offers.iter().any(|offer| offer.quality_db.is_some()), "{offers:#?}");
 
-    // The server is gone, and what it said a while ago is still there: longer than the instance takes to learn.
-    let until = host.played() + u64::from(RATE);
-    host.play_until("a second", silence, |host, _| host.played() > until);
+    // A bounce asks nothing, and forgets nothing. What is kept is kept at once with the stems.
+    host.play_until("learned", silence, |host, _| !host.instance.settings().stems.is_empty());
+    host.engine = host.instance.activate(AudioSetup::new(RATE, BLOCK, true));
+    host.render(&song(RATE, 4_800), sizes(6, BLOCK as usize));
+    assert_eq!(host.instance.view().offers, offers);
+    host.engine = host.instance.activate(AudioSetup::new(RATE, BLOCK, false));
+    host.play_until("live again", silence, |_, view| view.link == LinkView::Live);
+
+    // The server is gone, and what it said is still there.
     wire.cut(true);
     host.play_until("without a server", silence, |_, view| view.link == LinkView::Connecting);
     assert_eq!(host.instance.view().offers, offers);

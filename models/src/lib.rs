@@ -18,6 +18,7 @@ pub mod model;
 pub mod offline;
 pub mod pipeline;
 pub mod plan;
+pub mod quality;
 pub mod resample;
 pub mod runtime;
 pub mod spectral;
@@ -27,6 +28,7 @@ pub use model::{Model, ModelOptions};
 pub use offline::StemBlock;
 pub use pipeline::{LivePipeline, StemChunk};
 pub use plan::{DeviceSpeed, Plan, PlanRefusal, PlanRequest};
+pub use quality::Quality;
 
 #[cfg(test)]
 mod reference_tests;

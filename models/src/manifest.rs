@@ -9,7 +9,10 @@ use std::path::{Component, Path, PathBuf};
 use rehearsekit_audio::{SampleRate, StemSet};
 use serde::{Deserialize, Serialize};
 
-use crate::convert::{htdemucs, unet};
+use crate::{
+    convert::{htdemucs, unet},
+    quality::{MOST_DB, MeasuredQuality},
+};
 
 const BUILT_IN: [&str; 2] =
     [include_str!("../manifests/spleeter-2stems.toml"), include_str!("../manifests/htdemucs.toml")];
@@ -72,6 +75,9 @@ pub struct Manifest {
     pub family: Family,
     /// Where it comes from.
     pub source: Source,
+    /// How good it is live beside its own offline separation, as far as anybody measured it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality: Vec<MeasuredQuality>,
 }
 
 /// The licence of the weights.
@@ -266,6 +272,9 @@ impl Manifest {
         match &self.family {
             Family::SpectralUnet(family) => self.check_unet(family)?,
             Family::HybridDemucs(family) => self.check_hybrid(family)?,
+        }
+        if let Some(odd) = self.quality.iter().find(|q| !(-MOST_DB..=MOST_DB).contains(&q.relative_db)) {
+            return fault("quality.relative_db", odd.relative_db, "decibels from -100 to 100");
         }
         self.check_source()
     }

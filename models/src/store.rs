@@ -144,15 +144,17 @@ pub enum Content {
 }
 
 /// A built-in model's manifest as this version of the program has it: how a network is run may have been tuned
-/// since the model was stored. Only where the stored files are the same ones, and do not depend on it.
+/// since the model was stored, and how good it is measured. Only where the stored files are the same ones; the
+/// windows of a hybrid model are files.
 fn as_run_today(stored: Manifest) -> Manifest {
     let same = |known: &Manifest| {
-        known.name == stored.name
-            && known.source == stored.source
-            && known.stems == stored.stems
-            && matches!(known.family, Family::SpectralUnet(_))
+        known.name == stored.name && known.source == stored.source && known.stems == stored.stems
     };
-    manifest::built_in().into_iter().find(same).unwrap_or(stored)
+    match manifest::built_in().into_iter().find(same) {
+        Some(known) if matches!(known.family, Family::SpectralUnet(_)) => known,
+        Some(known) => Manifest { quality: known.quality, ..stored },
+        None => stored,
+    }
 }
 
 /// A model that is on this machine.

@@ -43,6 +43,19 @@ pub struct Promise {
     pub description: String,
 }
 
+/// What another budget would buy in the place of the one a client asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The budget, in frames at the wire's rate.
+    pub budget_frames: u32,
+    /// Whether it could be held.
+    pub holds: bool,
+    /// How good it is beside the model offline, in dB; `None` where that is not known.
+    pub quality_db: Option<f32>,
+    /// How the model would be run, or why it cannot be.
+    pub words: String,
+}
+
 /// Why a session cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefusal {
@@ -81,6 +94,11 @@ pub trait Engine: Send + Sync + 'static {
     fn warm(&self, model: &str) -> Result<(), EngineError>;
     /// A pipeline of a warmed model for one session, and what it promises.
     fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal>;
+    /// What each of these budgets would buy in the place of the one in `spec`; nothing from an engine that
+    /// cannot tell. An offer holds exactly if [`Self::open`] would.
+    fn offers(&self, _spec: &OpenSpec, _budgets_frames: &[u32]) -> Vec<Offer> {
+        Vec::new()
+    }
 }
 
 /// The separation of one session. Owns all of its state; used by one thread at a time.

@@ -5,7 +5,7 @@ mod common;
 use std::{sync::Mutex, time::Duration};
 
 use common::{Client, HOP, HalfEngine, PACKET, TestServer, config, get, request, within};
-use rehearsekit_protocol::{CloseReason, Mode, RefusalCode, ServerMessage};
+use rehearsekit_protocol::{ClientMessage, CloseReason, Mode, OpenRequest, RefusalCode, ServerMessage};
 use rehearsekit_server::{Event, Listeners, ServeError, engine::EngineError, run_with};
 
 fn refusal(message: Option<ServerMessage>) -> rehearsekit_protocol::Refusal {
@@ -124,6 +124,32 @@ async fn refusals_say_why_and_what_would_help() {
     let version = refusal(old.hello(7..=9).await);
     assert_eq!(version.code, RefusalCode::Version);
     assert!(version.message.contains("update the older of the two"), "{}", version.message);
+    server.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_budgets_buy_is_told_to_those_who_ask_with_a_yes_and_with_a_no() {
+    let server = TestServer::ready(&[("models", "half")]).await;
+    let ask = async |budget_frames: u32, wanted_offers_frames: &[u32]| {
+        let wanted_offers_frames = wanted_offers_frames.to_vec();
+        let mut client = Client::connect(server.link, 16).await;
+        client.ask(OpenRequest { wanted_offers_frames, ..request(Mode::Live, budget_frames) }).await
+    };
+    let wanted = [HOP, 2 * HOP, 48_000];
+    let Some(ServerMessage::Opened(opened)) = ask(48_000, &wanted).await else { panic!("not opened") };
+    let told: Vec<_> = opened.offers.iter().map(|o| (o.budget_frames, o.holds, o.quality_db)).collect();
+    assert_eq!(told, [(HOP, false, None), (2 * HOP, true, Some(-0.5)), (48_000, true, Some(-0.5))]);
+    assert!(opened.offers.iter().all(|o| o.words.len() == 96 && o.words.starts_with("half")), "cut to fit");
+    assert_eq!(refusal(ask(10, &wanted).await).offers, opened.offers);
+    let Some(ServerMessage::Opened(opened)) = ask(48_000, &[]).await else { panic!("not opened") };
+    assert!(opened.offers.is_empty(), "unasked");
+
+    // A client of version 1, which would not read a byte more.
+    let mut old = Client::connect(server.link, 16).await;
+    assert!(matches!(old.hello(1..=1).await, Some(ServerMessage::Welcome { version: 1, .. })));
+    old.say(&ClientMessage::Open(request(Mode::Live, 48_000))).await;
+    let Some(ServerMessage::Opened(opened)) = old.hear().await else { panic!("not opened") };
+    assert!(opened.offers.is_empty());
     server.end().await.unwrap();
 }
 

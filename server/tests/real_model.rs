@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use common::{Client, RATE_HZ, TestServer, config, request, within};
 use rehearsekit_audio::SampleRate;
-use rehearsekit_protocol::{Mode, PacketHeader, RefusalCode, ServerMessage};
+use rehearsekit_protocol::{Mode, OpenRequest, PacketHeader, RefusalCode, ServerMessage};
 use rehearsekit_server::{
     Event,
     config::Config,
@@ -93,6 +93,52 @@ async fn the_link_changes_not_a_bit() {
     let smallest = refusal.smallest_budget_frames.unwrap();
     let (_client, opened) = Client::session(server.link, Mode::Live, smallest).await;
     assert_eq!(opened.latency_frames, smallest);
+    server.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_holds_exactly_if_a_session_of_that_budget_opens() {
+    let (data, config) = borrowed();
+    let mut server = TestServer::with(data, config.clone(), Arc::new(ModelEngine::new(&config))).await;
+    assert_eq!(within(server.events.recv()).await, Some(Event::Ready));
+    let wanted: Vec<u32> = [10, 50, 93, 132, 180, 250, 500, 1_000, 2_500].map(|millis| millis * 48).to_vec();
+    let ask = async |budget_frames: u32| {
+        let mut client = Client::connect(server.link, 16).await;
+        let request = OpenRequest {
+            wanted_offers_frames: wanted.clone(),
+            // As a plugin asks: a host's block, and an allowance for a LAN.
+            block_frames: 512,
+            link_micros: 10_000,
+            ..request(Mode::Live, budget_frames)
+        };
+        client.ask(request).await
+    };
+    let Some(ServerMessage::Refused(refusal)) = ask(480).await else { panic!("10 ms were promised") };
+    let offers = refusal.offers;
+    assert_eq!(offers.iter().map(|offer| offer.budget_frames).collect::<Vec<_>>(), wanted);
+    let mut opened_any = false;
+    for offer in &offers {
+        println!("{offer:?}");
+        assert!(offer.holds || offer.quality_db.is_none());
+        match ask(offer.budget_frames).await {
+            Some(ServerMessage::Opened(opened)) => {
+                assert!(offer.holds, "{offer:?}");
+                assert_eq!(opened.offers, offers, "the same answer to the same question");
+                // The words are those of the plan that a session gets.
+                let millis = |frames: u32| (f64::from(frames) / 48.0).round();
+                let (hop, ahead) = (millis(opened.hop_frames), millis(opened.look_ahead_frames));
+                let words = format!("hop {hop} ms, look-ahead {ahead} ms");
+                assert!(offer.words.starts_with(&words), "{offer:?}: {words}");
+                opened_any = true;
+            }
+            Some(ServerMessage::Refused(refusal)) => {
+                assert!(!offer.holds, "{offer:?}");
+                assert_eq!(refusal.code, RefusalCode::BudgetTooSmall);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(opened_any, "a device that cannot run Spleeter live at all");
     server.end().await.unwrap();
 }
 

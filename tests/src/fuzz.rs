@@ -100,6 +100,7 @@ fn request() -> OpenRequest {
         block_frames: 64,
         link_micros: 0,
         mode: Mode::Live,
+        wanted_offers_frames: Vec::new(),
     }
 }
 
@@ -114,7 +115,13 @@ fn opened() -> Opened {
         hop_frames: 64,
         look_ahead_frames: 0,
         description: String::new(),
+        offers: Vec::new(),
     }
+}
+
+fn offers(count: usize) -> Vec<BudgetOffer> {
+    let words = "w".repeat(MAX_OFFER_WORDS_BYTES);
+    vec![BudgetOffer { budget_frames: 12_000, holds: true, quality_db: Some(-0.5), words }; count]
 }
 
 /// Two sessions under a script: real bytes of the other, invented bytes, time, answers, goodbyes.
@@ -139,7 +146,10 @@ pub fn sessions(data: &[u8]) {
                 client_events = client.receive(&script.bytes(count), now);
             }
             6 => now += Duration::from_millis(script.word().into()),
-            7 => server.open(opened()).expect("a good answer"),
+            7 => {
+                let opened = Opened { offers: offers(usize::from(script.byte()) % 17), ..opened() };
+                server.open(opened).expect("a good answer");
+            }
             8 => server.refuse(Refusal::new(RefusalCode::Full, "full", None)),
             _ => client.close(CloseReason::ClientDone),
         }
@@ -292,6 +302,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let client = [
         ClientMessage::Hello { min_version: 1, max_version: 2, client_name: "laptop".into() },
         ClientMessage::Open(request()),
+        ClientMessage::Open(OpenRequest { wanted_offers_frames: vec![4_464, 12_000], ..request() }),
         ClientMessage::Heartbeat { sequence: 7 },
         ClientMessage::Close { reason: CloseReason::ClientDone },
     ];
@@ -303,6 +314,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         },
         ServerMessage::Opened(opened()),
         ServerMessage::Refused(Refusal::new(RefusalCode::BudgetTooSmall, "more", Some(4_096))),
+        ServerMessage::Refused(Refusal {
+            offers: offers(2),
+            ..Refusal::new(RefusalCode::BudgetTooSmall, "", None)
+        }),
         ServerMessage::HeartbeatEcho { sequence: 7 },
         ServerMessage::Closing { reason: CloseReason::ServerShutdown },
     ];
@@ -336,6 +351,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ServerMessage::Opened(Opened {
             model: name,
             description: "d".repeat(MAX_SENTENCE_BYTES),
+            offers: offers(MAX_OFFERS),
             ..opened()
         }),
     ];

@@ -265,4 +265,12 @@ fn a_stored_model_is_run_as_this_version_runs_it() {
     assert_eq!(as_run_today(stored.clone()), known);
     stored.source.version = "0.0.1".to_owned();
     assert_eq!(as_run_today(stored.clone()), stored);
+
+    // The windows of a hybrid model are files, so they stay; its figures are as good as the program's.
+    let known = manifest::built_in().into_iter().find(|m| m.name == "htdemucs").unwrap();
+    let mut stored = Manifest { quality: Vec::new(), ..known.clone() };
+    let Family::HybridDemucs(family) = &mut stored.family else { panic!("family") };
+    family.windows = vec![84, 336];
+    let today = as_run_today(stored.clone());
+    assert_eq!((&today.quality, &today.family), (&known.quality, &stored.family));
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rehearsekit_audio::SampleRate;
-use rehearsekit_client::{Link, LinkState};
+use rehearsekit_client::{BudgetOffer, Link, LinkState};
 use rehearsekit_playout::{Layout, OwnSounds, Playout};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     network,
     offline::Offline,
     pace::Pace,
-    session::{self, Ends},
+    session::{self, Ends, Lessons},
     settings::Settings,
     shared::{Run, lock},
     view::{self, Counters, LinkView, View},
@@ -73,6 +73,8 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Instance {
     settings: Arc<Mutex<Settings>>,
+    /// What budgets buy, as a server of these settings said last.
+    offers: Arc<Mutex<Vec<BudgetOffer>>>,
     meters: Arc<Meters>,
     active: Mutex<Option<Active>>,
     click_file_problem: Mutex<Option<String>>,
@@ -104,6 +106,7 @@ impl Instance {
             own_one_seconds: AtomicU64::new(settings.own_one_seconds.to_bits()),
             count_in_bars: AtomicU32::new(settings.count_in_bars),
             settings: Arc::new(Mutex::new(settings)),
+            offers: Arc::default(),
             meters: Arc::default(),
             active: Mutex::default(),
             network: Mutex::default(),
@@ -122,6 +125,10 @@ impl Instance {
         let link = |s: &Settings| (s.server().to_owned(), s.model.clone(), s.trust.clone());
         let latency = settings.budget() != new.budget();
         let relink = link(&settings) != link(&new);
+        if relink {
+            // Another server or model offers something else.
+            lock(&self.offers).clear();
+        }
         if settings.model != new.model && settings.stems == new.stems {
             // Those are another model's.
             new.stems.clear();
@@ -224,7 +231,9 @@ impl Instance {
         *lock(&run.problem) = problem;
         let (link, ends) = session::open(network.handle(), config, rate);
         let pace = Pace::new(setup.rate_hz, setup.max_block_frames);
-        let watching = session::watch(link.remote(), Arc::clone(run), Arc::clone(&self.settings), pace);
+        let (settings, offers) = (Arc::clone(&self.settings), Arc::clone(&self.offers));
+        let lessons = Lessons { settings, offers, rate, latency_frames };
+        let watching = session::watch(link.remote(), Arc::clone(run), lessons, pace);
         network.handle().spawn(watching);
         Ok((link, rate, ends))
     }
@@ -270,6 +279,7 @@ impl Instance {
             latency_frames: 0,
             budget_millis: settings.budget().duration().as_secs_f64() * 1e3,
             smallest_budget_millis: None,
+            offers: lock(&self.offers).clone(),
             bridging: true,
             offline: false,
             counters: Counters::default(),
@@ -302,6 +312,9 @@ impl Instance {
         if let Some((link, rate)) = link {
             let state = link.state();
             (view.link, view.sentence) = view::words(&state, &view.server);
+            if let Some(offers) = session::offers_in(&state, *rate, *latency_frames) {
+                view.offers = offers;
+            }
             match state {
                 LinkState::Live(opened) => {
                     view.strips = strips(&Layout::by_name(&opened.stems));

@@ -39,6 +39,6 @@ pub use meters::{Levels, Meters};
 pub use metronome::ClickNow;
 pub use mixer::{Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues};
 pub use rehearsekit_audio::click::{self, BeatTransport as Transport};
-pub use rehearsekit_client::Percentiles;
+pub use rehearsekit_client::{BudgetOffer, Percentiles, STANDARD_BUDGETS_MILLIS};
 pub use settings::{InstanceId, Settings, Trust};
 pub use view::{Counters, LinkView, View};

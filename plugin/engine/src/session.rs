@@ -8,7 +8,8 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{
-    Decimation, Fingerprint, Link, LinkConfig, LinkRemote, LinkState, OpenRequest, ServerTrust,
+    BudgetOffer, Decimation, Fingerprint, Link, LinkConfig, LinkRemote, LinkState, OpenRequest, ServerTrust,
+    offers,
 };
 use rehearsekit_playout::{Layout, MixSlot, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::{MAX_BLOCK_FRAMES, Mode};
@@ -63,6 +64,9 @@ pub(crate) fn link_config(
     // latency; counted, it would make a server refuse a budget that holds live.
     let host_block_frames = if setup.offline { SLOT_FRAMES as u32 } else { setup.max_block_frames };
     let block_frames = host_block_frames.max(SLOT_FRAMES as u32).div_ceil(decimation.factor());
+    // What budgets buy is a question of live playing, and a bounce's small block would give another answer.
+    let wanted_offers_frames =
+        if setup.offline { Vec::new() } else { offers::wanted_offers_frames(rate, latency_frames) };
     let config = LinkConfig {
         server: settings.server().to_owned(),
         trust,
@@ -74,6 +78,7 @@ pub(crate) fn link_config(
             block_frames: block_frames.clamp(1, MAX_BLOCK_FRAMES),
             link_micros: LINK_ALLOWANCE.as_micros() as u32,
             mode: if setup.offline { Mode::Reliable } else { Mode::Live },
+            wanted_offers_frames,
         },
         decimation,
     };
@@ -100,9 +105,31 @@ pub(crate) fn open(runtime: &Handle, config: LinkConfig, rate: SampleRate) -> (L
     (rehearsekit_client::connect(runtime, config, mix_out, stems_in), Ends { mix, stems })
 }
 
-/// Keeps an eye on both sides until the link is closed: writes down the figures, learns the model's stems, judges
-/// how fast the host calls.
-pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, settings: Arc<Mutex<Settings>>, mut pace: Pace) {
+/// What an instance keeps of what its sessions have told, and what it takes to understand that.
+pub(crate) struct Lessons {
+    pub(crate) settings: Arc<Mutex<Settings>>,
+    pub(crate) offers: Arc<Mutex<Vec<BudgetOffer>>>,
+    pub(crate) rate: SampleRate,
+    pub(crate) latency_frames: u32,
+}
+
+/// What the budgets buy, as the server says now; `None` while it says nothing about it.
+pub(crate) fn offers_in(
+    state: &LinkState,
+    rate: SampleRate,
+    latency_frames: u32,
+) -> Option<Vec<BudgetOffer>> {
+    let told = match state {
+        LinkState::Live(opened) => &opened.offers,
+        LinkState::Refused(refusal) => &refusal.offers,
+        _ => return None,
+    };
+    (!told.is_empty()).then(|| offers::in_millis(told, rate, latency_frames))
+}
+
+/// Keeps an eye on both sides until the link is closed: writes down the figures, learns the model's stems and what
+/// budgets buy, judges how fast the host calls.
+pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, mut pace: Pace) {
     let start = Instant::now();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -115,13 +142,20 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, settings: Arc<Mutex
         pace.look(run.frames.load(Relaxed), now);
         if looks.is_multiple_of(STATS_EVERY) {
             link = remote.stats();
-            match remote.state() {
+            let state = remote.state();
+            match &state {
                 LinkState::Closed => return,
-                LinkState::Live(opened) if learned != Some(opened.session) => {
-                    learned = Some(opened.session);
-                    lock(&settings).stems = names(&opened.stems);
+                // Only once: whatever is learned may be another model's as soon as another is asked for.
+                LinkState::Live(opened) if learned == Some(opened.session) => {}
+                _ => {
+                    if let Some(told) = offers_in(&state, lessons.rate, lessons.latency_frames) {
+                        *lock(&lessons.offers) = told;
+                    }
+                    if let LinkState::Live(opened) = &state {
+                        learned = Some(opened.session);
+                        lock(&lessons.settings).stems = names(&opened.stems);
+                    }
                 }
-                _ => {}
             }
         }
         looks = looks.wrapping_add(1);

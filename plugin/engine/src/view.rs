@@ -1,6 +1,6 @@
 //! What a display and the main thread may know of an instance: plain values, taken at once, never waited for.
 
-use rehearsekit_client::{LinkState, Percentiles, RefusalCode};
+use rehearsekit_client::{BudgetOffer, LinkState, Percentiles, RefusalCode};
 
 use crate::{metronome::ClickNow, mixer::STRIPS};
 
@@ -29,6 +29,9 @@ pub struct View {
     pub budget_millis: f64,
     /// The smallest budget that the server says it could hold, if it refused this one.
     pub smallest_budget_millis: Option<f64>,
+    /// What the budgets of a picker buy on this server, and this session's own, smallest first; as it was last
+    /// heard while there is no session. Empty before, and with a server that cannot tell.
+    pub offers: Vec<BudgetOffer>,
     /// Whether the mix stands in for the stems right now.
     pub bridging: bool,
     /// Whether this is an offline render.

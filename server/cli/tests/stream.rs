@@ -85,6 +85,9 @@ fn a_bounce_is_whole_aligned_and_the_same_twice() {
             json(&stream(&server, &song, &out, &["--pace", "fast", "--block", block]).output().unwrap());
         assert_eq!(report["latency_frames"], 11_025);
         assert_eq!(report["model"], "spleeter-2stems");
+        let offers = report["offers"].as_array().unwrap();
+        let of_250 = offers.iter().find(|offer| offer["budget_millis"] == 250).unwrap();
+        assert_eq!((offers.len(), &of_250["holds"]), (11, &true.into()), "{offers:?}");
         assert_eq!(
             (&report["underruns"], &report["late"], &report["lost"]),
             (&0.into(), &0.into(), &0.into())

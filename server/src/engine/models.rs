@@ -13,7 +13,7 @@ use rehearsekit_models::{
     store::Store,
 };
 
-use super::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise};
+use super::{Chunk, Engine, EngineError, Offer, OpenRefusal, OpenSpec, Pipeline, Promise};
 use crate::config::Config;
 
 /// The models of one server.
@@ -32,6 +32,10 @@ impl ModelEngine {
     /// Nothing is loaded yet; see [`Engine::warm`].
     pub fn new(config: &Config) -> Self {
         Self { config: config.clone(), loaded: RwLock::default() }
+    }
+
+    fn loaded(&self, name: &str) -> Option<Loaded> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     fn load(&self, name: &str) -> Result<Loaded, EngineError> {
@@ -71,11 +75,10 @@ impl Engine for ModelEngine {
     }
 
     fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal> {
-        let all = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        let found = all.get(&spec.model).cloned();
-        drop(all);
         let failed = |text: String| OpenRefusal::Failed(EngineError(text));
-        let loaded = found.ok_or_else(|| failed(format!("the model {} is not loaded", spec.model)))?;
+        let loaded = self
+            .loaded(&spec.model)
+            .ok_or_else(|| failed(format!("the model {} is not loaded", spec.model)))?;
         let plan = loaded.plan(spec).map_err(|refusal| {
             let smallest_budget_frames = match &refusal {
                 PlanRefusal::BudgetTooSmall { smallest_budget_frames, .. } => Some(*smallest_budget_frames),
@@ -85,6 +88,11 @@ impl Engine for ModelEngine {
         })?;
         let pipeline = loaded.model.live(&plan).map_err(|error| failed(error.to_string()))?;
         Ok((Box::new(pipeline), loaded.promise(&plan)))
+    }
+
+    fn offers(&self, spec: &OpenSpec, budgets_frames: &[u32]) -> Vec<Offer> {
+        let Some(loaded) = self.loaded(&spec.model) else { return Vec::new() };
+        budgets_frames.iter().map(|&frames| loaded.offer(spec, frames)).collect()
     }
 }
 
@@ -98,6 +106,30 @@ impl Loaded {
             speed: DeviceSpeed::Measured(&self.costs),
             overrides: Overrides::default(),
         })
+    }
+
+    fn offer(&self, spec: &OpenSpec, budget_frames: u32) -> Offer {
+        let plan = match self.plan(&OpenSpec { budget_frames, ..spec.clone() }) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                let words = match refusal {
+                    PlanRefusal::BudgetTooSmall { .. } => "too little for this model on this server",
+                    PlanRefusal::DeviceTooSlow | PlanRefusal::Override(_) => {
+                        "this server is too slow for this model"
+                    }
+                };
+                return Offer { budget_frames, holds: false, quality_db: None, words: words.to_owned() };
+            }
+        };
+        let millis = |frames: u32| plan.rate.duration(frames.into()).as_secs_f64() * 1e3;
+        let quality = self.model.quality(&plan.geometry);
+        let about = if quality.is_some_and(|q| q.is_about) { "; quality is about that" } else { "" };
+        let words = format!(
+            "hop {:.0} ms, look-ahead {:.0} ms{about}",
+            millis(plan.hop_frames),
+            millis(plan.look_ahead_frames)
+        );
+        Offer { budget_frames, holds: true, quality_db: quality.map(|q| q.relative_db), words }
     }
 
     fn promise(&self, plan: &Plan) -> Promise {

@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 use quinn::Incoming;
 use rehearsekit_audio::SampleRate;
 use rehearsekit_protocol::{
-    CloseReason, HANDSHAKE_WITHIN, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerEvent,
-    ServerSession, SessionError,
+    BudgetOffer, CloseReason, HANDSHAKE_WITHIN, MAX_OFFER_WORDS_BYTES, MAX_SENTENCE_BYTES, Mode, OpenRequest,
+    Opened, Refusal, RefusalCode, ServerEvent, ServerSession, SessionError,
 };
 use tokio::{
     sync::watch,
@@ -24,7 +24,7 @@ use tokio::{
 use tracing::Instrument as _;
 
 use crate::{
-    engine::{OpenRefusal, OpenSpec, Pipeline, Promise},
+    engine::{Offer, OpenRefusal, OpenSpec, Pipeline, Promise},
     quic::{Guest, Life, close_code},
     state::{NotAdmitted, Place, Shared},
     workers::message_of,
@@ -188,7 +188,7 @@ async fn play(
     life: &mut watch::Receiver<Life>,
     request: OpenRequest,
 ) -> End {
-    let (place, pipeline, promise) = match admit(shared, &request).await {
+    let Admitted { place, pipeline, promise, offers } = match admit(shared, &request).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.metrics.refused.count(code_name(refusal.code));
@@ -215,7 +215,8 @@ async fn play(
         algorithmic_frames: promise.algorithmic_frames,
         hop_frames: promise.hop_frames,
         look_ahead_frames: promise.look_ahead_frames,
-        description: shorten(&promise.description),
+        description: shorten(&promise.description, MAX_SENTENCE_BYTES),
+        offers,
     };
     if let Err(end) = control.open(opened).await {
         return end;
@@ -228,11 +229,15 @@ async fn play(
     end
 }
 
+struct Admitted {
+    place: Place,
+    pipeline: Box<dyn Pipeline>,
+    promise: Promise,
+    offers: Vec<BudgetOffer>,
+}
+
 /// Finds a place and a pipeline, or says why there is none and what would help.
-async fn admit(
-    shared: &Arc<Shared>,
-    request: &OpenRequest,
-) -> Result<(Place, Box<dyn Pipeline>, Promise), Refusal> {
+async fn admit(shared: &Arc<Shared>, request: &OpenRequest) -> Result<Admitted, Refusal> {
     let no = |code, message: &str| Refusal::new(code, message, None);
     let place = shared.admit().map_err(|error| match error {
         NotAdmitted::NotReady(reason) => no(RefusalCode::NotReady, &format!("{reason}; try again soon")),
@@ -260,13 +265,15 @@ async fn admit(
         link_frames: u32::try_from(rate.frames_in(link)).unwrap_or(u32::MAX),
     };
     let engine = shared.engine.clone();
-    let opened = tokio::task::spawn_blocking(move || engine.open(&spec)).await;
-    match opened {
-        Ok(Ok((pipeline, promise))) => Ok((place, pipeline, promise)),
-        Ok(Err(OpenRefusal::BudgetTooSmall { smallest_budget_frames, reason })) => {
-            Err(Refusal::new(RefusalCode::BudgetTooSmall, &reason, smallest_budget_frames))
+    let wanted = request.wanted_offers_frames.clone();
+    let work = move || (engine.open(&spec), engine.offers(&spec, &wanted).into_iter().map(on_wire).collect());
+    match tokio::task::spawn_blocking(work).await {
+        Ok((Ok((pipeline, promise)), offers)) => Ok(Admitted { place, pipeline, promise, offers }),
+        Ok((Err(OpenRefusal::BudgetTooSmall { smallest_budget_frames, reason }), offers)) => {
+            let refusal = Refusal::new(RefusalCode::BudgetTooSmall, &reason, smallest_budget_frames);
+            Err(Refusal { offers, ..refusal })
         }
-        Ok(Err(OpenRefusal::Failed(error))) => {
+        Ok((Err(OpenRefusal::Failed(error)), _)) => {
             tracing::error!(%error, "a session could not be opened");
             Err(no(RefusalCode::Busy, &format!("the server could not start the model: {error}")))
         }
@@ -294,9 +301,13 @@ fn code_name(code: RefusalCode) -> &'static str {
     }
 }
 
-/// At most as long as a sentence may be on the wire.
-fn shorten(text: &str) -> String {
-    let most = rehearsekit_protocol::MAX_SENTENCE_BYTES;
+fn on_wire(offer: Offer) -> BudgetOffer {
+    let Offer { budget_frames, holds, quality_db, words } = offer;
+    BudgetOffer { budget_frames, holds, quality_db, words: shorten(&words, MAX_OFFER_WORDS_BYTES) }
+}
+
+/// At most as long as a text may be on the wire.
+fn shorten(text: &str, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     text[..end].to_owned()
 }

@@ -4,7 +4,9 @@
 use std::{sync::Mutex, time::Duration};
 
 use rehearsekit_audio::StemSet;
-use rehearsekit_server::engine::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise};
+use rehearsekit_server::engine::{
+    Chunk, Engine, EngineError, Offer, OpenRefusal, OpenSpec, Pipeline, Promise,
+};
 
 use super::{HOP, PACKET, PANIC};
 
@@ -36,6 +38,14 @@ impl Engine for HalfEngine {
             description: "half the mix".to_owned(),
         };
         Ok((Box::new(HalfPipeline { position: 0, pending: Vec::new() }), promise))
+    }
+
+    fn offers(&self, spec: &OpenSpec, budgets_frames: &[u32]) -> Vec<Offer> {
+        let offer = |&budget_frames: &u32| {
+            let holds = budget_frames >= 2 * HOP;
+            Offer { budget_frames, holds, quality_db: holds.then_some(-0.5), words: spec.model.repeat(50) }
+        };
+        budgets_frames.iter().map(offer).collect()
     }
 }
 

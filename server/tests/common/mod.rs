@@ -15,8 +15,8 @@ use std::{
 pub(crate) use engine::HalfEngine;
 
 use rehearsekit_protocol::{
-    ALPN, ClientMessage, FrameReader, Mode, OpenRequest, Opened, Packet, PacketHeader, ServerMessage,
-    encode_packet,
+    ALPN, ClientMessage, FrameReader, Mode, OpenRequest, Opened, PROTOCOL_VERSIONS, Packet, PacketHeader,
+    ServerMessage, encode_packet,
 };
 use rehearsekit_server::{
     Event, Listeners, ServeError,
@@ -236,6 +236,7 @@ pub(crate) fn request(mode: Mode, budget_frames: u32) -> OpenRequest {
         block_frames: 64,
         link_micros: 5_000,
         mode,
+        wanted_offers_frames: Vec::new(),
     }
 }
 
@@ -284,7 +285,7 @@ impl Client {
 
     /// Hello and open.
     pub(crate) async fn ask(&mut self, request: OpenRequest) -> Option<ServerMessage> {
-        assert!(matches!(self.hello(1..=1).await, Some(ServerMessage::Welcome { .. })));
+        assert!(matches!(self.hello(PROTOCOL_VERSIONS).await, Some(ServerMessage::Welcome { .. })));
         self.say(&ClientMessage::Open(request)).await;
         self.hear().await
     }

@@ -207,6 +207,7 @@ mod tests {
             hop_frames: 500,
             look_ahead_frames: 0,
             description: String::new(),
+            offers: Vec::new(),
         };
         Account::new(&opened, 8_000, live)
     }

@@ -16,6 +16,7 @@ mod dial;
 mod downstream;
 mod error;
 mod link;
+pub mod offers;
 pub mod rates;
 mod sender;
 pub mod stats;
@@ -27,6 +28,7 @@ mod upstream;
 
 pub use error::LinkError;
 pub use link::{Link, LinkConfig, LinkEnd, LinkRemote, LinkState, connect};
+pub use offers::{BudgetOffer, STANDARD_BUDGETS_MILLIS};
 pub use rates::Decimation;
 pub use rehearsekit_protocol::{OpenRequest, Opened, Refusal, RefusalCode};
 pub use stats::{LinkStats, Percentiles};

@@ -50,6 +50,11 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(head).map(str::to_owned).map_err(|_| MessageError::Utf8 { field })
     }
 
+    /// Whether the body is used up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The body must be used up.
     pub(crate) fn end(self) -> Result<(), MessageError> {
         if self.rest.is_empty() { Ok(()) } else { Err(MessageError::Trailing { bytes: self.rest.len() }) }

@@ -23,7 +23,8 @@ pub use arrange::{ArrangeError, Arranger, Run};
 pub use deadlines::Deadlines;
 pub use framing::FrameReader;
 pub use message::{
-    ClientMessage, CloseReason, MessageError, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerMessage,
+    BudgetOffer, ClientMessage, CloseReason, MessageError, Mode, OFFERS_SINCE_VERSION, OpenRequest, Opened,
+    Refusal, RefusalCode, ServerMessage,
 };
 pub use packet::{Packet, PacketError, PacketHeader, PacketKind, encode_packet, packet_bytes};
 pub use session::{ClientEvent, ClientSession, ServerEvent, ServerSession, SessionError};
@@ -32,8 +33,8 @@ use std::{ops::RangeInclusive, time::Duration};
 
 /// The TLS application protocol name both ends offer.
 pub const ALPN: &[u8] = b"rehearsekit";
-/// The versions of the wire that this build speaks.
-pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=1;
+/// The versions of the wire that this build speaks. Version 2 adds the offers, which nobody gets unasked.
+pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=2;
 
 /// Longest control message in bytes, its type included, its length field not.
 pub const MAX_MESSAGE_BYTES: usize = 4_096;
@@ -43,6 +44,10 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_SENTENCE_BYTES: usize = 512;
 /// Most models a server lists.
 pub const MAX_MODELS: usize = 16;
+/// Most budgets that one request may ask about.
+pub const MAX_OFFERS: usize = 16;
+/// Longest words of an offer in bytes.
+pub const MAX_OFFER_WORDS_BYTES: usize = 96;
 /// Most frames one packet may carry.
 pub const MAX_PACKET_FRAMES: u32 = 262_144;
 /// Most channels one packet may carry: two for each stem a model may have.

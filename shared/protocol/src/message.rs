@@ -7,14 +7,18 @@
 //! | type | message | body |
 //! |---|---|---|
 //! | 01 | Hello | `"RHSK"`, u16 min_version, u16 max_version, text client_name, whatever a later version adds |
-//! | 02 | Open | text model, u32 rate_hz, u32 budget_frames, u32 block_frames, u32 link_micros, u8 mode |
+//! | 02 | Open | text model, u32 rate_hz, u32 budget_frames, u32 block_frames, u32 link_micros, u8 mode, optionally a list of u32 budget_frames (offers wanted) |
 //! | 03 | Heartbeat | u32 sequence |
 //! | 04 | Close | u8 reason |
 //! | 81 | Welcome | u16 version, text server_name, list of text models |
-//! | 82 | Opened | u64 session, text model, list of text stems, u32 packet_frames, u32 latency_frames, u32 algorithmic_frames, u32 hop_frames, u32 look_ahead_frames, text description |
-//! | 83 | Refused | u8 code, text message, optional u32 smallest_budget_frames, whatever a later version adds |
+//! | 82 | Opened | u64 session, text model, list of text stems, u32 packet_frames, u32 latency_frames, u32 algorithmic_frames, u32 hop_frames, u32 look_ahead_frames, text description, optionally a list of offers |
+//! | 83 | Refused | u8 code, text message, optional u32 smallest_budget_frames, optionally a list of offers, whatever a later version adds |
 //! | 84 | HeartbeatEcho | u32 sequence |
 //! | 85 | Closing | u8 reason |
+//!
+//! An offer is `u32 budget_frames | u8 holds | optional f32 quality_db | text words`. Both lists are of version 2,
+//! and an empty one is no byte at all: a server of version 1 is not asked, and a client that did not ask is
+//! not told.
 //!
 //! Hello and Refused are what two builds of different versions still have to understand of each other, so
 //! they may grow at their ends; everything else must fit exactly. Nothing here decides what to do with a
@@ -27,7 +31,10 @@ use crate::{
     WIRE_RATES_HZ,
 };
 
+mod offer;
 mod wire;
+
+pub use offer::{BudgetOffer, OFFERS_SINCE_VERSION};
 
 /// Why bytes are no message, or a message cannot become bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,7 +152,7 @@ impl RefusalCode {
 }
 
 /// A no with its reason and, where there is one, a suggestion.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
     /// What kind of no.
@@ -154,14 +161,16 @@ pub struct Refusal {
     pub message: String,
     /// The smallest budget, in frames at the wire rate, that this server could hold.
     pub smallest_budget_frames: Option<u32>,
+    /// What the budgets that the request asked about would buy; empty unless it asked and the server can tell.
+    pub offers: Vec<BudgetOffer>,
 }
 
 impl Refusal {
-    /// A refusal whose sentence is cut to what the wire carries.
+    /// A refusal without offers, whose sentence is cut to what the wire carries.
     pub fn new(code: RefusalCode, message: &str, smallest_budget_frames: Option<u32>) -> Self {
         let end = (0..=MAX_SENTENCE_BYTES.min(message.len())).rev().find(|&i| message.is_char_boundary(i));
         let message = message[..end.unwrap_or(0)].to_owned();
-        Self { code, message, smallest_budget_frames }
+        Self { code, message, smallest_budget_frames, offers: Vec::new() }
     }
 }
 
@@ -180,6 +189,9 @@ pub struct OpenRequest {
     pub link_micros: u32,
     /// Live or reliable.
     pub mode: Mode,
+    /// Other budgets of which the client wants to know what they would buy, at most [`crate::MAX_OFFERS`]. They are
+    /// only sent to a server of version [`OFFERS_SINCE_VERSION`] and later.
+    pub wanted_offers_frames: Vec<u32>,
 }
 
 impl OpenRequest {
@@ -188,12 +200,14 @@ impl OpenRequest {
         within("rate_hz", self.rate_hz, *WIRE_RATES_HZ.start(), *WIRE_RATES_HZ.end())?;
         within("budget_frames", self.budget_frames, 1, MAX_BUDGET_FRAMES)?;
         within("block_frames", self.block_frames, 1, MAX_BLOCK_FRAMES)?;
-        within("link_micros", self.link_micros, 0, MAX_LINK_MICROS)
+        within("link_micros", self.link_micros, 0, MAX_LINK_MICROS)?;
+        let wanted = &self.wanted_offers_frames;
+        wanted.iter().try_for_each(|&frames| within("wanted_offers", frames, 1, MAX_BUDGET_FRAMES))
     }
 }
 
 /// What a server granted. All frames are at the wire rate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
     /// The session's number, for logs on both sides.
     pub session: u64,
@@ -213,6 +227,8 @@ pub struct Opened {
     pub look_ahead_frames: u32,
     /// The plan in words, for people.
     pub description: String,
+    /// What the budgets that the request asked about would buy; empty unless it asked and the server can tell.
+    pub offers: Vec<BudgetOffer>,
 }
 
 impl Opened {
@@ -258,7 +274,7 @@ pub enum ClientMessage {
 }
 
 /// What a server says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ServerMessage {
     /// The answer to Hello.
     Welcome {

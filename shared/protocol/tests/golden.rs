@@ -78,7 +78,7 @@ fn opened_session() {
 #[test]
 fn refused() {
     let no = |code, smallest_budget_frames| {
-        ServerMessage::Refused(Refusal { code, message: "no".into(), smallest_budget_frames })
+        ServerMessage::Refused(Refusal::new(code, "no", smallest_budget_frames))
     };
     server("0b00 83 03 0200 6e6f 01 28230000", no(RefusalCode::BudgetTooSmall, Some(9_000)));
     let codes = [
@@ -106,6 +106,43 @@ fn hello_and_refused_may_grow_at_their_ends() {
     let heartbeat = hex("03 04030201 ff");
     assert_eq!(ClientMessage::decode(&heartbeat), Err(MessageError::Trailing { bytes: 1 }));
 }
+
+#[test]
+fn offers_of_version_2() {
+    let wanted = OpenRequest { wanted_offers_frames: vec![4_464, 12_000], ..request() };
+    client(
+        "1e00 02 0100 6d 80bb0000 e02e0000 00020000 204e0000 00  02 70110000 e02e0000",
+        ClientMessage::Open(wanted),
+    );
+    let both = "02  70110000 00 00 0200 6e6f  e02e0000 01 01 000000bf 0300 686f70";
+    server(
+        &format!(
+            "5600 82 8877665544332211 0100 6d 02 0600 766f63616c73 0d00 6163636f6d70616e696d656e74
+             00040000 e02e0000 851a0000 6b110000 5b040000 0200 6869 {both}"
+        ),
+        ServerMessage::Opened(Opened { offers: offers(), ..opened() }),
+    );
+    let refusal =
+        Refusal { offers: offers(), ..Refusal::new(RefusalCode::BudgetTooSmall, "no", Some(9_000)) };
+    let no = "83 03 0200 6e6f 01 28230000";
+    server(&format!("2500 {no} {both}"), ServerMessage::Refused(refusal.clone()));
+
+    // A list of none is the same as no list.
+    assert_eq!(ClientMessage::decode(&hex(&format!("{OPEN} 00"))), Ok(ClientMessage::Open(request())));
+    // What follows the offers belongs to a later Refused; an Open and an Opened end here.
+    assert_eq!(ServerMessage::decode(&hex(&format!("{no} {both} ff"))), Ok(ServerMessage::Refused(refusal)));
+    let more = hex(&format!("{OPEN} 01 70110000 ff"));
+    assert_eq!(ClientMessage::decode(&more), Err(MessageError::Trailing { bytes: 1 }));
+    // What a later Refused has in the place of offers must not hide its sentence.
+    for tail in ["11", "01 00000000 01 00 0000", "01 70110000 01 01 0000c07f 0000"] {
+        let read = ServerMessage::decode(&hex(&format!("{no} {tail}")));
+        let told = Refusal::new(RefusalCode::BudgetTooSmall, "no", Some(9_000));
+        assert_eq!(read, Ok(ServerMessage::Refused(told)), "{tail}");
+    }
+}
+
+/// An Open of version 1, without its length.
+const OPEN: &str = "02 0100 6d 80bb0000 e02e0000 00020000 204e0000 00";
 
 #[test]
 fn packets() {

@@ -58,6 +58,11 @@ fn hostile_lengths_are_refused_before_anything_is_allocated() {
     assert_eq!(result, Err(MessageError::TooLong { field: "models", got: 255, limit: 16 }));
     assert_eq!(bytes, 0);
 
+    let many_wanted = hex("02 0000 80bb0000 e02e0000 00020000 204e0000 00 11");
+    let (bytes, result) = allocated_by(|| ClientMessage::decode(&many_wanted));
+    assert_eq!(result, Err(MessageError::TooLong { field: "wanted_offers", got: 17, limit: 16 }));
+    assert_eq!(bytes, 0);
+
     // The largest packet there can be, without its 12 MB.
     let header = PacketHeader {
         kind: PacketKind::Stems,

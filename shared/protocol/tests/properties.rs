@@ -90,8 +90,8 @@ fn one_of_each_message_cut_at_every_byte_gives_the_same_frames() {
     let refusal = Refusal::new(RefusalCode::Full, "come back later", Some(3));
     let messages = [
         ServerMessage::Welcome { version: 1, server_name: "s".into(), models: vec!["a".into()] },
-        ServerMessage::Opened(opened()),
-        ServerMessage::Refused(refusal),
+        ServerMessage::Opened(Opened { offers: offers(), ..opened() }),
+        ServerMessage::Refused(Refusal { offers: offers(), ..refusal }),
         ServerMessage::HeartbeatEcho { sequence: 9 },
         ServerMessage::Closing { reason: CloseReason::TooSlow },
     ];
@@ -117,6 +117,21 @@ fn what_breaks_a_limit_is_not_sent_and_leaves_nothing_behind() {
     assert_eq!(many.encode(&mut out), Err(MessageError::TooLong { field: "models", got: 17, limit: 16 }));
     let endless = ServerMessage::Opened(Opened { latency_frames: MAX_BUDGET_FRAMES + 1, ..opened() });
     assert!(matches!(endless.encode(&mut out), Err(MessageError::Value { field: "latency_frames", .. })));
+    let opened_with = |offer: BudgetOffer, count: usize| {
+        ServerMessage::Opened(Opened { offers: vec![offer; count], ..opened() })
+    };
+    let offer = &offers()[1];
+    let limit = MAX_OFFERS;
+    let crowd = opened_with(offer.clone(), limit + 1).encode(&mut out);
+    assert_eq!(crowd, Err(MessageError::TooLong { field: "offers", got: 17, limit }));
+    let wordy = BudgetOffer { words: "x".repeat(97), ..offer.clone() };
+    let told = MessageError::TooLong { field: "offer.words", got: 97, limit: 96 };
+    assert_eq!(opened_with(wordy, 1).encode(&mut out), Err(told));
+    for db in [f32::NAN, f32::INFINITY, -100.5] {
+        let no_figure = opened_with(BudgetOffer { quality_db: Some(db), ..offer.clone() }, 1);
+        let told = no_figure.encode(&mut out);
+        assert!(matches!(told, Err(MessageError::Value { field: "offer.quality_db", .. })), "{told:?}");
+    }
     assert_eq!(out, [1, 2, 3]);
 }
 

@@ -41,10 +41,10 @@ fn open_with(request: OpenRequest, now: Duration) -> (ClientSession, ServerSessi
 fn a_session_from_hello_to_goodbye() {
     let (mut client, mut server) = (client(), server());
     let welcomed = server.receive(&client.take_outgoing(), ms(1)).unwrap();
-    assert_eq!(welcomed, [ServerEvent::Hello { client_name: "laptop".into(), version: 1 }]);
+    assert_eq!(welcomed, [ServerEvent::Hello { client_name: "laptop".into(), version: 2 }]);
     let events = client.receive(&server.take_outgoing(), ms(2)).unwrap();
     let models = vec!["m".to_owned()];
-    assert_eq!(events, [ClientEvent::Welcomed { version: 1, server_name: "closet".into(), models }]);
+    assert_eq!(events, [ClientEvent::Welcomed { version: 2, server_name: "closet".into(), models }]);
     assert_eq!(server.receive(&client.take_outgoing(), ms(3)).unwrap(), [ServerEvent::Open(request())]);
     assert!(client.opened().is_none() && !server.is_open());
     server.open(opened()).unwrap();
@@ -85,13 +85,13 @@ fn bytes_one_by_one_make_the_same_session() {
 
 #[test]
 fn another_version_is_refused_with_a_sentence_on_both_sides() {
-    let mut client = ClientSession::speaking(2..=4, "new", request(), Duration::ZERO).unwrap();
+    let mut client = ClientSession::speaking(3..=4, "new", request(), Duration::ZERO).unwrap();
     let mut server = server();
     let events = server.receive(&client.take_outgoing(), ms(1)).unwrap();
     let [ServerEvent::Refused(refusal)] = &events[..] else { panic!("{events:?}") };
     assert_eq!(refusal.code, RefusalCode::Version);
     assert!(!refusal.code.is_worth_retrying());
-    assert!(refusal.message.contains("1 to 1") && refusal.message.contains("2 to 4"), "{refusal}");
+    assert!(refusal.message.contains("1 to 2") && refusal.message.contains("3 to 4"), "{refusal}");
     assert!(server.is_over());
     let events = client.receive(&server.take_outgoing(), ms(2)).unwrap();
     assert_eq!(events, [ClientEvent::Refused(refusal.clone())]);
@@ -109,6 +109,47 @@ fn overlapping_versions_meet_at_the_newest() {
     let mut client = ClientSession::speaking(1..=2, "old", request(), Duration::ZERO).unwrap();
     let welcome = ServerMessage::Welcome { version: 3, server_name: String::new(), models: vec![] };
     assert_eq!(client.receive(&server_bytes_of(&welcome), ms(1)), Err(SessionError::Version(3)));
+}
+
+/// A client that wants offers and a server that has some, each of its own versions; what the server was asked and
+/// what the client was told.
+fn with_offers(
+    ours: std::ops::RangeInclusive<u16>,
+    theirs: std::ops::RangeInclusive<u16>,
+) -> (OpenRequest, Opened) {
+    let wanting = OpenRequest { wanted_offers_frames: vec![4_464, 12_000], ..request() };
+    let mut client = ClientSession::speaking(ours, "c", wanting, Duration::ZERO).unwrap();
+    let mut server = ServerSession::speaking(theirs, "s", &[], Duration::ZERO).unwrap();
+    server.receive(&client.take_outgoing(), ms(1)).unwrap();
+    client.receive(&server.take_outgoing(), ms(1)).unwrap();
+    let events = server.receive(&client.take_outgoing(), ms(1)).unwrap();
+    let [ServerEvent::Open(asked)] = &events[..] else { panic!("{events:?}") };
+    let offers = if asked.wanted_offers_frames.is_empty() { Vec::new() } else { offers() };
+    server.open(Opened { offers, ..opened() }).unwrap();
+    client.receive(&server.take_outgoing(), ms(1)).unwrap();
+    (asked.clone(), client.opened().unwrap().clone())
+}
+
+#[test]
+fn a_server_of_version_1_is_not_asked_for_offers() {
+    // Version 1 takes not a byte more than this Open, and gives not a byte more than this Opened.
+    assert_eq!(with_offers(1..=2, 1..=1), (request(), opened()));
+    assert_eq!(with_offers(1..=1, 1..=2), (request(), opened()));
+    let (asked, told) = with_offers(1..=2, 1..=2);
+    assert_eq!((asked.wanted_offers_frames, told.offers), (vec![4_464, 12_000], offers()));
+}
+
+#[test]
+fn a_refusal_brings_its_offers_or_goes_without_them() {
+    for (offers, told) in [(offers(), offers()), (vec![offers()[0].clone(); 17], Vec::new())] {
+        let (mut client, mut server) = (client(), server());
+        server.receive(&client.take_outgoing(), ms(1)).unwrap();
+        let refusal = Refusal::new(RefusalCode::BudgetTooSmall, "more", Some(9_000));
+        server.refuse(Refusal { offers, ..refusal.clone() });
+        let events = client.receive(&server.take_outgoing(), ms(1)).unwrap();
+        let expected = ClientEvent::Refused(Refusal { offers: told, ..refusal });
+        assert_eq!(events.last(), Some(&expected));
+    }
 }
 
 #[test]

@@ -78,6 +78,7 @@ impl Closet {
             hop_frames: HOP_FRAMES as u32,
             look_ahead_frames: 0,
             description: "a quarter of the mix".into(),
+            offers: Vec::new(),
         };
         if let Err(error) = self.session.open(opened) {
             self.error = Some(error.into());

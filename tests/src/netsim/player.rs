@@ -25,6 +25,7 @@ pub fn request(latency_frames: u32) -> OpenRequest {
         block_frames: BLOCK_FRAMES as u32,
         link_micros: 60_000,
         mode: Mode::Live,
+        wanted_offers_frames: Vec::new(),
     }
 }
 

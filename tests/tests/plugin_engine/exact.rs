@@ -7,11 +7,11 @@ use std::{
 };
 
 use rehearsekit_audio::{SampleRate, measure::energy};
-use rehearsekit_plugin_engine::{AudioSetup, LinkView, Settings, StripValues};
+use rehearsekit_plugin_engine::{AudioSetup, LinkView, STANDARD_BUDGETS_MILLIS, Settings, StripValues};
 use rehearsekit_server::engine::{Engine, ModelEngine, OpenSpec};
 
 use rehearsekit_tests::{
-    house::{House, any_port, installed_models},
+    house::{House, Wire, any_port, installed_models},
     plugin_host::{Host, Output, sizes},
 };
 
@@ -147,6 +147,51 @@ fn an_offline_render_is_the_servers_pipeline_bit_by_bit_and_sums_to_the_mix() {
         assert_eq!(view.stems, ["vocals", "accompaniment"]);
         assert_eq!(view.strips, [true, false, false, false, false, true]);
         assert_eq!(host.instance.settings().stems, view.stems, "the project remembers them");
+    }
+}
+
+#[test]
+fn the_view_says_what_each_budget_buys_and_remembers_it_without_a_server() {
+    let closet = Closet::open();
+    const RATE: u32 = 96_000;
+    let silence = |_, _| 0.0;
+    let wire = Wire::to(closet.house.address);
+    let settings = Settings { server: Some(wire.address.to_string()), ..closet.settings(300.0) };
+    let mut host = Host::new(settings.clone(), AudioSetup::new(RATE, BLOCK, false));
+    assert!(host.instance.view().offers.is_empty(), "nobody has said anything");
+    host.play_until("live", silence, |_, view| view.link == LinkView::Live);
+    let offers = host.instance.view().offers;
+    let mut budgets = STANDARD_BUDGETS_MILLIS.to_vec();
+    budgets.insert(5, 300);
+    assert_eq!(offers.iter().map(|offer| offer.millis).collect::<Vec<_>>(), budgets, "with its own");
+    assert!(offers[5].holds && offers.iter().skip(5).all(|offer| offer.holds && offer.words.contains("hop")));
+    assert!(offers.iter().any(|offer| offer.quality_db.is_some()), "{offers:#?}");
+
+    // A bounce asks nothing, and forgets nothing. What is kept is kept at once with the stems.
+    host.play_until("learned", silence, |host, _| !host.instance.settings().stems.is_empty());
+    host.engine = host.instance.activate(AudioSetup::new(RATE, BLOCK, true));
+    host.render(&song(RATE, 4_800), sizes(6, BLOCK as usize));
+    assert_eq!(host.instance.view().offers, offers);
+    host.engine = host.instance.activate(AudioSetup::new(RATE, BLOCK, false));
+    host.play_until("live again", silence, |_, view| view.link == LinkView::Live);
+
+    // The server is gone, and what it said is still there.
+    wire.cut(true);
+    host.play_until("without a server", silence, |_, view| view.link == LinkView::Connecting);
+    assert_eq!(host.instance.view().offers, offers);
+    host.instance.configure(Settings { model: Some("another".to_owned()), ..settings });
+    host.play_until("forgotten", silence, |_, view| view.offers.is_empty());
+    drop(host);
+
+    // What the view says of a budget is what happens with it, also behind a decimator, and a refusal says it too.
+    for offer in offers {
+        let setup = AudioSetup::new(RATE, BLOCK, false);
+        let mut host = Host::new(closet.settings(f64::from(offer.millis)), setup);
+        let settled = |link| matches!(link, LinkView::Live | LinkView::Refused(_));
+        host.play_until("settled", silence, |_, view| settled(view.link));
+        let view = host.instance.view();
+        assert_eq!(view.link == LinkView::Live, offer.holds, "{offer:?}: {}", view.sentence);
+        assert!(view.offers.contains(&offer), "{offer:?} is not in {:#?}", view.offers);
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{
     Decimation, Fingerprint, Link, LinkConfig, LinkState, OpenRequest, Opened, ServerTrust,
+    offers::{in_millis, wanted_offers_frames},
 };
 use rehearsekit_playout::{MixSlot, Playout, PlayoutConfig, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::Mode;
@@ -89,6 +90,7 @@ fn link_config(args: &StreamArgs, trust: ServerTrust, rate: SampleRate) -> LinkC
             block_frames: args.block.div_ceil(decimation.factor()),
             link_micros: LINK_ALLOWANCE.as_micros() as u32,
             mode: if args.pace == Pace::Fast { Mode::Reliable } else { Mode::Live },
+            wanted_offers_frames: wanted_offers_frames(rate, args.budget.frames(rate)),
         },
         decimation,
     }
@@ -200,6 +202,7 @@ fn play_through<'a>(
         args,
         model: opened.model.clone(),
         plan: opened.description.clone(),
+        offers: in_millis(&opened.offers, rate, latency_frames as u32),
         rate,
         latency_frames,
         algorithmic_frames: at_host(opened.algorithmic_frames) + u64::from(decimation.latency_frames()),

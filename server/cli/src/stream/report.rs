@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rehearsekit_audio::SampleRate;
-use rehearsekit_client::{LinkStats, Percentiles};
+use rehearsekit_client::{BudgetOffer, LinkStats, Percentiles};
 use rehearsekit_playout::PlayoutCounts;
 use rehearsekit_server::media::WrittenStem;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ pub(super) struct Report<'a> {
     pub(super) args: &'a StreamArgs,
     pub(super) model: String,
     pub(super) plan: String,
+    pub(super) offers: Vec<BudgetOffer>,
     pub(super) rate: SampleRate,
     pub(super) latency_frames: u64,
     pub(super) algorithmic_frames: u64,
@@ -72,6 +73,7 @@ impl Report<'_> {
         json!({
             "model": self.model,
             "plan": self.plan,
+            "offers": self.offers.iter().map(offer).collect::<Vec<_>>(),
             "rate_hz": self.rate.hz(),
             "latency_frames": self.latency_frames,
             "algorithmic_frames": self.algorithmic_frames,
@@ -104,6 +106,13 @@ impl Report<'_> {
             "files": separate::file_list(&self.files),
         })
     }
+}
+
+fn offer(offer: &BudgetOffer) -> Value {
+    let BudgetOffer { millis, holds, quality_db, words } = offer;
+    // Tenths as they were measured, not the digits of an f32.
+    let quality_db = quality_db.map(|db| (f64::from(db) * 10.0).round() / 10.0);
+    json!({ "budget_millis": millis, "holds": holds, "quality_db": quality_db, "words": words })
 }
 
 fn times(of: &Percentiles) -> Value {

@@ -215,6 +215,7 @@ async fn on_event(
                 hop_frames: 240,
                 look_ahead_frames: 0,
                 description: "half the mix".to_owned(),
+                offers: Vec::new(),
             })?;
         }
         (ServerEvent::Closed(_), _) => {
@@ -288,6 +289,7 @@ pub(crate) fn config(address: impl ToString, mode: Mode) -> LinkConfig {
             block_frames: 64,
             link_micros: 0,
             mode,
+            wanted_offers_frames: Vec::new(),
         },
         decimation: Decimation::None,
     }

@@ -5,6 +5,7 @@ use rehearsekit_audio::StemSet;
 
 use super::{
     ClientMessage, CloseReason, MessageError, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerMessage,
+    offer::{read_offers, read_wanted, write_offers, write_wanted},
 };
 use crate::{
     MAX_MODELS, MAX_NAME_BYTES, MAX_SENTENCE_BYTES,
@@ -46,7 +47,7 @@ impl ClientMessage {
                     Mode::Live => 0,
                     Mode::Reliable => 1,
                 });
-                Ok(())
+                write_wanted(w, &open.wanted_offers_frames)
             }
             Self::Heartbeat { sequence } => {
                 w.u8(HEARTBEAT);
@@ -88,6 +89,7 @@ impl ClientMessage {
                     1 => Mode::Reliable,
                     got => return Err(MessageError::Value { field: "mode", got: got.into() }),
                 },
+                wanted_offers_frames: read_wanted(&mut r)?,
             }),
             HEARTBEAT => Self::Heartbeat { sequence: r.u32("sequence")? },
             CLOSE => Self::Close { reason: close_from_wire(r.u8("reason")?)? },
@@ -120,7 +122,8 @@ impl ServerMessage {
                 w.u32(opened.algorithmic_frames);
                 w.u32(opened.hop_frames);
                 w.u32(opened.look_ahead_frames);
-                w.text("description", &opened.description, MAX_SENTENCE_BYTES)
+                w.text("description", &opened.description, MAX_SENTENCE_BYTES)?;
+                write_offers(w, &opened.offers)
             }
             Self::Refused(refusal) => {
                 w.u8(REFUSED);
@@ -130,7 +133,7 @@ impl ServerMessage {
                 if let Some(frames) = refusal.smallest_budget_frames {
                     w.u32(frames);
                 }
-                Ok(())
+                write_offers(w, &refusal.offers)
             }
             Self::HeartbeatEcho { sequence } => {
                 w.u8(HEARTBEAT_ECHO);
@@ -166,6 +169,7 @@ impl ServerMessage {
                     hop_frames: r.u32("hop_frames")?,
                     look_ahead_frames: r.u32("look_ahead_frames")?,
                     description: r.text("description", MAX_SENTENCE_BYTES)?,
+                    offers: read_offers(&mut r)?,
                 };
                 opened.check()?;
                 Self::Opened(opened)
@@ -180,8 +184,10 @@ impl ServerMessage {
                         return Err(MessageError::Value { field: "smallest_budget_frames", got: got.into() });
                     }
                 };
-                // What follows belongs to a later version's Refused.
-                return Ok(Self::Refused(Refusal { code, message, smallest_budget_frames }));
+                // What follows belongs to a later version's Refused. It may not speak ours at all, and its
+                // sentence has to be understood all the same: what cannot be read as offers is none.
+                let offers = read_offers(&mut r).unwrap_or_default();
+                return Ok(Self::Refused(Refusal { code, message, smallest_budget_frames, offers }));
             }
             HEARTBEAT_ECHO => Self::HeartbeatEcho { sequence: r.u32("sequence")? },
             CLOSING => Self::Closing { reason: close_from_wire(r.u8("reason")?)? },

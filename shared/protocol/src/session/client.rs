@@ -5,12 +5,12 @@ use std::{collections::VecDeque, mem, ops::RangeInclusive, time::Duration};
 use super::{SessionError, Silence};
 use crate::{
     ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, HEARTBEAT_INTERVAL, MessageError, Mode,
-    OpenRequest, Opened, PROTOCOL_VERSIONS, RELIABLE_SERVER_DEAD_AFTER, Refusal, SERVER_DEAD_AFTER,
-    ServerMessage,
+    OFFERS_SINCE_VERSION, OpenRequest, Opened, PROTOCOL_VERSIONS, RELIABLE_SERVER_DEAD_AFTER, Refusal,
+    SERVER_DEAD_AFTER, ServerMessage,
 };
 
 /// What a client's driver has to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClientEvent {
     /// The server greeted; the Open is already on its way.
     Welcomed {
@@ -135,7 +135,11 @@ impl ClientSession {
                 if !self.versions.contains(&version) {
                     return Err(SessionError::Version(version));
                 }
-                ClientMessage::Open(open.clone()).encode(&mut self.outgoing)?;
+                let mut open = open.clone();
+                if version < OFFERS_SINCE_VERSION {
+                    open.wanted_offers_frames.clear();
+                }
+                ClientMessage::Open(open).encode(&mut self.outgoing)?;
                 self.state = State::Opening;
                 ClientEvent::Welcomed { version, server_name, models }
             }

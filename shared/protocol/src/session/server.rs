@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What a server's driver has to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ServerEvent {
     /// A client introduced itself and was welcomed.
     Hello {
@@ -173,9 +173,13 @@ impl ServerSession {
     }
 
     fn refused(&mut self, refusal: Refusal) -> ServerEvent {
-        // Cut again in case the fields were set by hand; then it always fits.
-        let refusal = Refusal::new(refusal.code, &refusal.message, refusal.smallest_budget_frames);
-        let _ = ServerMessage::Refused(refusal.clone()).encode(&mut self.outgoing);
+        // Cut again in case the fields were set by hand; then it always fits, without its offers at the latest.
+        let plain = Refusal::new(refusal.code, &refusal.message, refusal.smallest_budget_frames);
+        let mut refusal = Refusal { offers: refusal.offers, ..plain.clone() };
+        if ServerMessage::Refused(refusal.clone()).encode(&mut self.outgoing).is_err() {
+            refusal = plain;
+            let _ = ServerMessage::Refused(refusal.clone()).encode(&mut self.outgoing);
+        }
         self.state = State::Over;
         ServerEvent::Refused(refusal)
     }

@@ -33,6 +33,7 @@ pub(crate) fn request() -> OpenRequest {
         block_frames: 512,
         link_micros: 20_000,
         mode: Mode::Live,
+        wanted_offers_frames: Vec::new(),
     }
 }
 
@@ -47,7 +48,16 @@ pub(crate) fn opened() -> Opened {
         hop_frames: 4_459,
         look_ahead_frames: 1_115,
         description: "hi".into(),
+        offers: Vec::new(),
     }
+}
+
+/// Two offers: one that holds and was measured, one that does not.
+pub(crate) fn offers() -> Vec<BudgetOffer> {
+    vec![
+        BudgetOffer { budget_frames: 4_464, holds: false, quality_db: None, words: "no".into() },
+        BudgetOffer { budget_frames: 12_000, holds: true, quality_db: Some(-0.5), words: "hop".into() },
+    ]
 }
 
 /// Text of up to `bytes` bytes, with characters of more than one byte in it.
@@ -76,11 +86,12 @@ fn reason() -> impl Strategy<Value = CloseReason> {
 
 pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
     let mode = prop::sample::select(vec![Mode::Live, Mode::Reliable]);
+    let wanted = prop::collection::vec(any::<u32>(), 0..=MAX_OFFERS);
     prop_oneof![
         (any::<u16>(), any::<u16>(), text(64)).prop_map(|(min_version, max_version, client_name)| {
             ClientMessage::Hello { min_version, max_version, client_name }
         }),
-        (text(64), any::<[u32; 4]>(), mode).prop_map(|(model, n, mode)| {
+        (text(64), any::<[u32; 4]>(), mode, wanted).prop_map(|(model, n, mode, wanted_offers_frames)| {
             ClientMessage::Open(OpenRequest {
                 model,
                 rate_hz: n[0],
@@ -88,6 +99,7 @@ pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
                 block_frames: n[2],
                 link_micros: n[3],
                 mode,
+                wanted_offers_frames,
             })
         }),
         any::<u32>().prop_map(|sequence| ClientMessage::Heartbeat { sequence }),
@@ -100,6 +112,17 @@ fn stems() -> impl Strategy<Value = StemSet> {
         .prop_map(|names| StemSet::new(&names.into_iter().collect::<Vec<_>>()).unwrap())
 }
 
+fn some_offers() -> impl Strategy<Value = Vec<BudgetOffer>> {
+    let one = (1..=MAX_BUDGET_FRAMES, any::<bool>(), prop::option::of(-100.0f32..=100.0), text(96));
+    let one = one.prop_map(|(budget_frames, holds, quality_db, words)| BudgetOffer {
+        budget_frames,
+        holds,
+        quality_db,
+        words,
+    });
+    prop::collection::vec(one, 0..=MAX_OFFERS)
+}
+
 pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
     let numbers =
         (1..=MAX_PACKET_FRAMES, 1..=MAX_BUDGET_FRAMES, 0..=MAX_BUDGET_FRAMES, 1..=MAX_BUDGET_FRAMES);
@@ -107,8 +130,8 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
         (any::<u16>(), text(64), prop::collection::vec(text(64), 0..=16)).prop_map(
             |(version, server_name, models)| ServerMessage::Welcome { version, server_name, models }
         ),
-        (any::<u64>(), text(64), stems(), numbers, 0..=MAX_BUDGET_FRAMES, text(512)).prop_map(
-            |(session, model, stems, n, look_ahead_frames, description)| {
+        (any::<u64>(), text(64), stems(), numbers, 0..=MAX_BUDGET_FRAMES, text(512), some_offers()).prop_map(
+            |(session, model, stems, n, look_ahead_frames, description, offers)| {
                 ServerMessage::Opened(Opened {
                     session,
                     model,
@@ -119,16 +142,20 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
                     hop_frames: n.3,
                     look_ahead_frames,
                     description,
+                    offers,
                 })
             }
         ),
-        (9u8.., text(512), any::<Option<u32>>()).prop_map(|(code, message, smallest_budget_frames)| {
-            ServerMessage::Refused(Refusal {
-                code: RefusalCode::Other(code),
-                message,
-                smallest_budget_frames,
-            })
-        }),
+        (9u8.., text(512), any::<Option<u32>>(), some_offers()).prop_map(
+            |(code, message, smallest_budget_frames, offers)| {
+                ServerMessage::Refused(Refusal {
+                    code: RefusalCode::Other(code),
+                    message,
+                    smallest_budget_frames,
+                    offers,
+                })
+            }
+        ),
         any::<u32>().prop_map(|sequence| ServerMessage::HeartbeatEcho { sequence }),
         reason().prop_map(|reason| ServerMessage::Closing { reason }),
     ]

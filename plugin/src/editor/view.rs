@@ -5,15 +5,14 @@ use std::path::Path;
 use rehearsekit_gui as gui;
 use rehearsekit_gui::{BudgetView, LinkState, MasterView, PartView, StripView, View};
 use rehearsekit_plugin_engine::click::{BUILT_IN_SOUNDS, ClickMode, ClickSource, Subdivision};
-use rehearsekit_plugin_engine::{Levels, LinkView as Link, Mixer, PartMode, STRIPS, View as Engine};
+use rehearsekit_plugin_engine::{
+    BudgetOffer, Levels, LinkView as Link, Mixer, PartMode, STANDARD_BUDGETS_MILLIS, STRIPS, View as Engine,
+};
 
 use crate::shared::Shared;
 
 /// What the strips are called in the window.
 pub(super) const STRIP_TITLES: [&str; STRIPS] = ["Vocals", "Drums", "Bass", "Guitar", "Piano", "Other"];
-
-/// Budgets to pick from where the server has said nothing, in milliseconds.
-const BUDGETS_MILLIS: [u32; 10] = [50, 93, 132, 180, 250, 350, 500, 1000, 1500, 2500];
 
 /// Everything for one picture; takes the levels.
 pub(super) fn view(shared: &Shared) -> View {
@@ -116,13 +115,27 @@ fn host_of(server: &str) -> &str {
     server.rsplit_once(':').map_or(server, |(host, _)| host)
 }
 
-fn budgets(_engine: &Engine, chosen: u32) -> Vec<BudgetView> {
-    let mut millis: Vec<u32> = BUDGETS_MILLIS.into();
-    if !millis.contains(&chosen) {
-        millis.push(chosen);
-        millis.sort_unstable();
+fn budgets(engine: &Engine, chosen: u32) -> Vec<BudgetView> {
+    let mut views: Vec<BudgetView> = if engine.offers.is_empty() {
+        let unknown = |millis| BudgetView { millis, ..BudgetView::default() };
+        STANDARD_BUDGETS_MILLIS.into_iter().map(unknown).collect()
+    } else {
+        engine.offers.iter().map(budget).collect()
+    };
+    if !views.iter().any(|view| view.millis == chosen) {
+        views.push(BudgetView { millis: chosen, ..BudgetView::default() });
+        views.sort_unstable_by_key(|view| view.millis);
     }
-    millis.into_iter().map(|millis| BudgetView { millis, ..BudgetView::default() }).collect()
+    views
+}
+
+fn budget(offer: &BudgetOffer) -> BudgetView {
+    let quality = offer.quality_db.map(|db| match (db * 10.0).round() / 10.0 {
+        0.0 => "as good as offline".to_owned(),
+        worse @ ..0.0 => format!("{:.1} dB below offline", -worse),
+        better => format!("{better:.1} dB above offline"),
+    });
+    BudgetView { millis: offer.millis, quality, holds: Some(offer.holds), note: offer.words.clone() }
 }
 
 fn strips(engine: &Engine, mixer: &Mixer) -> Vec<StripView> {
@@ -227,6 +240,18 @@ mod tests {
         shared.change_settings(|settings| settings.budget_millis = 123.0);
         let millis: Vec<u32> = super::view(&shared).budgets.iter().map(|budget| budget.millis).collect();
         assert!(millis.contains(&123) && millis.is_sorted());
+    }
+
+    #[test]
+    fn a_budget_is_told_as_the_server_measured_it_and_nothing_is_made_up() {
+        let quality = |quality_db| {
+            let offer = BudgetOffer { millis: 93, holds: true, quality_db, words: "hop 23 ms".to_owned() };
+            budget(&offer).quality
+        };
+        assert_eq!(quality(None), None);
+        assert_eq!(quality(Some(-0.31)).as_deref(), Some("0.3 dB below offline"));
+        assert_eq!(quality(Some(0.04)).as_deref(), Some("as good as offline"));
+        assert_eq!(quality(Some(0.2)).as_deref(), Some("0.2 dB above offline"));
     }
 
     #[test]

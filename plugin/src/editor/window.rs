@@ -142,6 +142,10 @@ impl NiceEguiApp for EditorApp {
 
     fn editor_closed(&mut self) {
         self.watch = None;
+        // A host must not wait for the end of a gesture whose window is gone.
+        for action in self.panel.close() {
+            self.hand.act(action);
+        }
         self.panel = Panel::default();
     }
 }

@@ -92,7 +92,7 @@ fn a_jump_that_looks_like_a_change_of_tempo() {
     };
     let mut host = Host::new(song, 9_000);
     host.values.subdivision = Subdivision::Sixteenths;
-    let deeds = [Deed::Play { from: 0, frames: 23_552 }, Deed::Play { from: 25_000, frames: 50_000 }];
+    let deeds = [Deed::Play { from: 0, frames: 23_552 }, Deed::Play { from: 24_600, frames: 50_000 }];
     host.check(&host.run(&deeds, || 512), &deeds, 2e-3);
 }
 

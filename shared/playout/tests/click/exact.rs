@@ -121,6 +121,25 @@ fn meters_change_with_the_bar_line() {
     }
 }
 
+/// A new meter may break off a bar of the old one; where it begins is known only from the host's bar start.
+#[test]
+fn a_bar_is_broken_off() {
+    let meters = vec![(0.0, (4, 4)), (5.5, (3, 4)), (10.25, (7, 8)), (12.0, (4, 4)), (18.0, (4, 4))];
+    let song = Song { meters, ..Song::steady(48_000, 300.0, (4, 4)) };
+    for rounding in [Rounding::None, Rounding::Clap] {
+        for most in [64, 512, 8_192] {
+            for seed in 0..30 {
+                let mut host = Host::new(song.clone(), 2 * most as u32);
+                host.rounding = rounding;
+                host.values.subdivision = Subdivision::Sixteenths;
+                let deeds = [Deed::Play { from: 1_000, frames: 220_000 }];
+                let heard = host.run(&deeds, sizes(seed, most));
+                host.check(&heard, &deeds, ROUNDED);
+            }
+        }
+    }
+}
+
 /// Stops, seeks and loops: identical to the bit in every cut.
 #[test]
 fn jumps_stops_and_loops() {

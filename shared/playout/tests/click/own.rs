@@ -77,6 +77,20 @@ proptest! {
     }
 }
 
+/// A host that rounds its position to where it likes: no beat is lost, none sounds twice.
+#[test]
+fn a_position_that_wobbles_is_no_jump() {
+    let host = Host::new(Song::steady(48_000, 71.0, (4, 4)), 0);
+    let told = |position: u64| {
+        let wobble = [0, 1, -1, 1, 0, -1, -1][(position / 500 % 7) as usize];
+        host.transport(true, position as i64 + wobble)
+    };
+    let (heard, _) = play(3_000, 400_000, told, |_| own(120.0, 0.0, 4));
+    let expected: Vec<Click> =
+        (0..17).map(|n| (3_000 + 24_000 * n, if n % 4 == 0 { 2 } else { 1 })).collect();
+    assert_eq!(heard, expected);
+}
+
 #[test]
 fn without_a_song_it_runs_freely_and_the_tapped_one_moves_it() {
     let live = BeatTransport::default();

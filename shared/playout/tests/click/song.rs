@@ -92,10 +92,17 @@ impl Song {
         loop {
             let (start, meter) = bar;
             let beat = 4.0 / f64::from(meter.1);
-            let next = self.bar_at(start + f64::from(meter.0) * beat);
+            let full = start + f64::from(meter.0) * beat;
+            let breaks = self.meters.iter().map(|(from, _)| *from).filter(|from| *from > start + 1e-6);
+            let end = breaks.fold(full, f64::min);
+            let next = self.bar_at(end);
             let parts = parts_of_beat(meter.1);
             for n in 0..meter.0 * parts {
-                let at = self.frame_of(start + f64::from(n) * beat / f64::from(parts));
+                let beats = start + f64::from(n) * beat / f64::from(parts);
+                if beats > end - 1e-6 {
+                    break;
+                }
+                let at = self.frame_of(beats);
                 let kind = if n == 0 { 2 } else { usize::from(n % parts == 0) };
                 if at >= to {
                     return ticks;

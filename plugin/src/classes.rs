@@ -271,8 +271,9 @@ fn playhead(transport: &Transport) -> Playhead {
         song_position_frames: transport.pos_samples(),
         pre_roll: transport.preroll_active == Some(true),
         tempo_bpm: transport.tempo,
-        beats: transport.pos_beats(),
-        bar_start_beats: transport.bar_start_pos_beats(),
+        // What the host said, not what nice-plug makes of the tempo where it said nothing.
+        beats: transport.pos_beats,
+        bar_start_beats: transport.bar_start_pos_beats,
         time_signature: meter.and_then(|(beats, note)| part(beats).zip(part(note))),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn head_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     if let Some(place) = page_key {
         let (label, says) =
             if open { ("Mixer", "Back to the mixer") } else { ("Set up", "Server, latency, model, looks") };
-        if desk.press("page", place, &Press { label, says, ..Press::default() }).clicked() {
+        if desk.press("page", place, &Press { label, says, hint: says, ..Press::default() }).clicked() {
             desk.panel.page = desk.panel.page.toggled(Page::Link);
         }
     }

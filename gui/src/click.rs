@@ -195,7 +195,8 @@ fn tempo_ui(desk: &mut Desk<'_>, mut row: Rect) {
 fn taps_ui(desk: &mut Desk<'_>, row: Rect) {
     let [tap, one, typed] = thirds(desk, row);
     tap_key_ui(desk, tap);
-    let press = Press { label: "One", says: "The one is now", ..Press::default() };
+    let press =
+        Press { label: "One", says: "The one is now", hint: "The one is now (key O)", ..Press::default() };
     let response = desk.press("one", one, &press);
     if at_once(desk, &response, Key::O) {
         desk.actions.push(Action::One);
@@ -217,7 +218,11 @@ fn tap_key_ui(desk: &mut Desk<'_>, rect: Rect) {
     let says = "Tap the tempo";
     let count = desk.panel.taps.count();
     let label = if (1..=2).contains(&count) { "Tap …" } else { "Tap" };
-    let response = desk.press("tap", rect, &Press { label, says, ..Press::default() });
+    let response = desk.press(
+        "tap",
+        rect,
+        &Press { label, says, hint: "Tap the tempo, three times or more (key T)", ..Press::default() },
+    );
     if at_once(desk, &response, Key::T) {
         let now = desk.ui.input(|i| i.time);
         if let Some(bpm) = desk.panel.taps.tap(now) {

@@ -28,6 +28,8 @@ pub(crate) struct Press<'t> {
     pub(crate) label: &'t str,
     /// What a screen reader says, and the tooltip where `label` is only a letter.
     pub(crate) says: &'t str,
+    /// The tooltip, where there is more to say.
+    pub(crate) hint: &'t str,
     /// Down or up; `None` for a key that only acts.
     pub(crate) on: Option<bool>,
     /// Its colour when it is down.
@@ -47,6 +49,7 @@ impl Default for Press<'_> {
         Self {
             label: "",
             says: "",
+            hint: "",
             on: None,
             colour: theme::PICKED,
             text: theme::TEXT,
@@ -224,7 +227,11 @@ impl Desk<'_> {
         };
         self.line(rect.shrink2(vec2(self.px(3.0), 0.0)), Align2::CENTER_CENTER, press.label, font, colour);
         self.ring(rect, &response);
-        if press.label == press.says { response } else { response.on_hover_text(press.says) }
+        match (press.hint, press.label.chars().count()) {
+            ("", ..3) => response.on_hover_text(press.says),
+            ("", _) => response,
+            (hint, _) => response.on_hover_text(hint),
+        }
     }
 
     /// A row of keys of which one is down. Returns the one that was pressed, if it was another.
@@ -242,6 +249,7 @@ impl Desk<'_> {
             let press = Press {
                 label,
                 says,
+                hint: "",
                 on: Some(on),
                 colour: pick.colour,
                 text: if enabled { theme::TEXT } else { theme::QUIET },

@@ -111,7 +111,11 @@ fn holds_mark_ui(desk: &Desk<'_>, rect: Rect, holds: Option<bool>, colour: egui:
 fn with_whom_ui(desk: &mut Desk<'_>, rect: Rect) {
     let view = desk.view;
     desk.fill(rect, desk.theme.round(), theme::CARD);
-    let inside = rect.shrink2(vec2(desk.px(8.0), desk.px(8.0)));
+    let mut inside = rect.shrink2(vec2(desk.px(8.0), desk.px(8.0)));
+    let title = cut_top(&mut inside, desk.px(20.0), desk.px(4.0));
+    let name = &view.link.server_name;
+    let with = if name.is_empty() { "With whom".to_owned() } else { format!("With {name}") };
+    desk.line(title, Align2::LEFT_CENTER, &with, desk.theme.bold(13.0), theme::TEXT);
     let mut rows = Rows::new(inside, 1, desk.px(26.0), desk.px(6.0), 0.0);
     let label = |desk: &mut Desk<'_>, row: &mut Rect, text: &str| {
         let place = cut_left(row, desk.px(52.0), desk.px(4.0));
@@ -135,26 +139,31 @@ fn with_whom_ui(desk: &mut Desk<'_>, rect: Rect) {
     {
         desk.actions.push(Action::Scale(step));
     }
+    let below = inside.with_min_y(rows.next(0.0).top());
+    facts_ui(desk, below);
+}
+
+/// How things are, the most important first; what has no room whole is left out.
+fn facts_ui(desk: &Desk<'_>, mut below: Rect) {
+    let link = &desk.view.link;
+    let keys =
+        "Keys: arrows turn, Home is 0 dB, Enter types. M mutes, S solos, P: my part. T taps, O: the one.";
     let facts = [
-        Some(view.link.sentence.clone()),
-        view.link.warning.clone(),
-        Some(turnaround_words(desk)),
-        Some(misses_words(desk)),
-        Some(latency_words(desk)),
-        Some(
-            "Keys: arrows turn, Home is 0 dB, Enter types. M mutes, S solos, P: my part. T taps, O: the one."
-                .to_owned(),
-        ),
+        (link.warning.clone().unwrap_or_default(), theme::AMBER),
+        (link.sentence.clone(), theme::TEXT),
+        (turnaround_words(desk), theme::QUIET),
+        (misses_words(desk), theme::QUIET),
+        (latency_words(desk), theme::QUIET),
+        (keys.to_owned(), theme::QUIET),
     ];
-    let mut below = inside.with_min_y(rows.next(0.0).top());
-    for (n, fact) in facts.into_iter().enumerate() {
-        let Some(fact) = fact.filter(|fact| !fact.is_empty()) else { continue };
-        let colour = if n == 1 { theme::AMBER } else { theme::QUIET };
-        if below.height() < desk.px(16.0) {
-            break;
+    for (n, (fact, colour)) in facts.into_iter().enumerate() {
+        let font = desk.theme.regular(11.5);
+        let galley = desk.ui.painter().layout(fact.clone(), font, colour, below.width());
+        if fact.is_empty() || galley.size().y > below.height() {
+            continue;
         }
-        let rows = (below.height() / desk.px(16.0)) as usize;
-        let place = desk.lines(below, Align2::LEFT_TOP, &fact, desk.theme.regular(11.5), colour, rows.min(5));
+        let place = Rect::from_min_size(below.min, galley.size());
+        desk.ui.painter().galley(place.min, galley, colour);
         let response = desk.ui.interact(place, id(("fact", n)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &fact));
         below.min.y = place.bottom() + desk.px(5.0);

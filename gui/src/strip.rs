@@ -76,7 +76,17 @@ fn strip_ui(desk: &mut Desk<'_>, rect: Rect, strip: usize, size: f32) {
     // In large type name and status share the key, since both are to be read from afar.
     let two_lines = large && quiet;
     let label = if two_lines { "" } else { &*what.name };
-    let press = Press { label, says: &says, on: Some(mine), colour, text, size, bold: true, enabled: true };
+    let press = Press {
+        label,
+        says: &says,
+        hint: &says,
+        on: Some(mine),
+        colour,
+        text,
+        size,
+        bold: true,
+        enabled: true,
+    };
     if desk.press(("mine", strip), name, &press).clicked() && !mine {
         desk.actions.push(Action::Mine(strip));
     }
@@ -165,10 +175,17 @@ fn mute_and_solo_ui(desk: &mut Desk<'_>, mut keys: Rect, strip: usize, what: &St
     }
     let says = format!("{} solo", what.name);
     let label = if words { "Solo" } else { "S" };
-    let press =
-        Press { label, says: &says, on: Some(what.solo), colour: theme::MOSS, size, ..Press::default() };
-    let response = desk.press(("solo", strip), keys, &press);
-    if response.on_hover_text("Alt-click: this one alone").clicked() {
+    let hint = "Solo; with Alt: this one alone";
+    let press = Press {
+        label,
+        says: &says,
+        hint,
+        on: Some(what.solo),
+        colour: theme::MOSS,
+        size,
+        ..Press::default()
+    };
+    if desk.press(("solo", strip), keys, &press).clicked() {
         solo(desk, strip, what);
     }
 }
@@ -284,6 +301,7 @@ fn master_ui(desk: &mut Desk<'_>, rect: Rect, size: f32) {
     let press = Press {
         label: "Bypass",
         says: "Bypass: the song as it is",
+        hint: "The song as it is",
         on: Some(master.bypass),
         colour: theme::AMBER,
         size,

@@ -154,6 +154,8 @@ pub(crate) fn dressed(ctx: &Context) -> bool {
         fonts.families.insert(family, faces);
     }
     ctx.set_fonts(fonts);
+    // The host's window has its own idea of the size; ours is in the look.
+    ctx.options_mut(|options| options.zoom_with_keyboard = false);
     ctx.all_styles_mut(|style| {
         style.visuals = visuals();
         // Nothing moves by itself: a window at rest costs nothing.

@@ -203,8 +203,8 @@ fn fields_are_done_with_enter_or_tab() {
     assert_eq!(type_into(&mut stage, "My tempo", "fast", Key::Enter), [], "no tempo, no action");
     assert_eq!(type_into(&mut stage, "My tempo", "9999", Key::Enter), []);
     assert_eq!(
-        type_into(&mut stage, "A WAV", "/tmp/x.wav", Key::Tab),
-        [Action::OwnWav("/tmp/x.wav".to_owned())]
+        type_into(&mut stage, "A WAV", "/songs/x.wav", Key::Tab),
+        [Action::OwnWav("/songs/x.wav".to_owned())]
     );
 
     tab_to(&mut stage, "Server, latency");

@@ -143,6 +143,14 @@ pub enum Content {
     Hybrid(BTreeMap<usize, PathBuf>),
 }
 
+/// A manifest as it is kept with its model. A built-in model's figures come from the program, and versions that know
+/// of none still have to read what is kept.
+fn as_stored(manifest: &Manifest) -> Manifest {
+    let is_built_in = manifest::built_in().iter().any(|known| known.name == manifest.name);
+    let quality = if is_built_in { Vec::new() } else { manifest.quality.clone() };
+    Manifest { quality, ..manifest.clone() }
+}
+
 /// A built-in model's manifest as this version of the program has it: how a network is run may have been tuned
 /// since the model was stored, and how good it is measured. Only where the stored files are the same ones; the
 /// windows of a hybrid model are files.

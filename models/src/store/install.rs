@@ -241,7 +241,7 @@ fn write_inventory(manifest: &Manifest, made: &Path, cancel: &Cancel) -> Result<
     let text = |what: Result<String, toml::ser::Error>| {
         what.map_err(|e| ManifestError::Syntax { origin: manifest.name.clone(), reason: e.to_string() })
     };
-    write_text(&made.join(MANIFEST), &text(manifest.to_toml())?)?;
+    write_text(&made.join(MANIFEST), &text(super::as_stored(manifest).to_toml())?)?;
     write_text(&made.join(INSTALLED), &text(toml::to_string(&inventory))?)
 }
 

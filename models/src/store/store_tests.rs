@@ -273,4 +273,12 @@ fn a_stored_model_is_run_as_this_version_runs_it() {
     family.windows = vec![84, 336];
     let today = as_run_today(stored.clone());
     assert_eq!((&today.quality, &today.family), (&known.quality, &stored.family));
+
+    // What is kept can be read by versions without figures; a user's own are all there is of them.
+    for known in manifest::built_in() {
+        assert!(as_stored(&known).quality.is_empty() && !known.quality.is_empty());
+        assert_eq!(as_run_today(as_stored(&known)), known);
+        let own = Manifest { name: "own".to_owned(), ..known };
+        assert_eq!(as_stored(&own), own);
+    }
 }

@@ -282,6 +282,7 @@ impl Instance {
             offers: lock(&self.offers).clone(),
             bridging: true,
             offline: false,
+            missed: [0; 3],
             counters: Counters::default(),
             turnaround_millis: rehearsekit_client::Percentiles::default(),
             bursts: 0,
@@ -307,6 +308,10 @@ impl Instance {
             reconnects: figures.link.reconnects,
             dropped_frames: run.dropped_frames.load(Relaxed),
         };
+        if let Some(before) = figures.before {
+            let now = run.missed(&figures.link);
+            view.missed = std::array::from_fn(|kind| now[kind].saturating_sub(before[kind]));
+        }
         view.turnaround_millis = figures.link.turnaround_millis;
         (view.bursts, view.bursting) = (figures.bursts, figures.bursting);
         if let Some((link, rate)) = link {

@@ -135,6 +135,7 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looks = 0_u32;
     let mut learned = None;
+    let mut before = None;
     let mut link = remote.stats();
     loop {
         look.tick().await;
@@ -153,13 +154,18 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
                     }
                     if let LinkState::Live(opened) = &state {
                         learned = Some(opened.session);
+                        before = None;
                         lock(&lessons.settings).stems = names(&opened.stems);
                     }
                 }
             }
         }
         looks = looks.wrapping_add(1);
-        *lock(&run.figures) = Figures { link, bursts: pace.bursts(), bursting: pace.is_bursting(now) };
+        if learned.is_some() && before.is_none() && !run.bridging.load(Relaxed) {
+            before = Some(run.missed(&link));
+        }
+        *lock(&run.figures) =
+            Figures { link, bursts: pace.bursts(), bursting: pace.is_bursting(now), before };
     }
 }
 

@@ -40,7 +40,12 @@ pub(crate) struct Figures {
     pub(crate) link: LinkStats,
     pub(crate) bursts: u64,
     pub(crate) bursting: bool,
+    /// What had been missed when the stems of this session began: until then there was nothing to miss.
+    pub(crate) before: Option<Missed>,
 }
+
+/// Underruns, late slots and lost chunks.
+pub(crate) type Missed = [u64; 3];
 
 impl Run {
     pub(crate) fn new(meters: Arc<Meters>, counters: Arc<PlayoutCounters>) -> Self {
@@ -57,6 +62,14 @@ impl Run {
             problem: Mutex::new(None),
             figures: Mutex::default(),
         }
+    }
+}
+
+impl Run {
+    /// What was missed since activation.
+    pub(crate) fn missed(&self, link: &LinkStats) -> Missed {
+        let playout = self.counters.read();
+        [playout.underruns, playout.late, link.lost]
     }
 }
 

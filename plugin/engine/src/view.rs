@@ -36,6 +36,8 @@ pub struct View {
     pub bridging: bool,
     /// Whether this is an offline render.
     pub offline: bool,
+    /// Underruns, late slots and lost chunks since this session's stems began; before, there is nothing to miss.
+    pub missed: [u64; 3],
     /// What went wrong and how much went right, since activation.
     pub counters: Counters,
     /// From the last frame of mix that a chunk needed until the chunk was here.

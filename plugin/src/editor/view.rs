@@ -69,7 +69,6 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         LinkState::HostRendersAhead => vec!["The host renders ahead", &latency],
     };
     let turnaround = engine.turnaround_millis;
-    let counters = engine.counters;
     let sentence = match state {
         LinkState::HostRendersAhead => {
             "This host renders ahead, so stems cannot be there in time. Switch that off \
@@ -89,7 +88,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         // To whole milliseconds: what is shown, and no reason to draw anew for less.
         turnaround_millis: (turnaround.count > 0)
             .then(|| [turnaround.p50, turnaround.p99].map(|millis| millis.round() as f32)),
-        misses: [counters.underruns, counters.late, counters.lost],
+        misses: engine.missed,
         warning: engine.error,
         server_name,
     }

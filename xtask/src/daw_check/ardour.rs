@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::screen::Screen;
+use super::sound;
 use crate::shell::{Background, capture, run};
 
 /// Where Debian's package keeps what is not for the `PATH`.
@@ -128,36 +130,50 @@ impl Ardour {
         Ok(jack)
     }
 
-    /// The session in Ardour's window, while it plays; photographed.
-    pub(super) fn photograph(&self, picture: &Path) -> Result<()> {
+    /// The session in Ardour's window, playing, with the plugin's editor open. Photographed; and the vocals, which
+    /// are all that is left, are muted in the editor. Gives the level on the track's output before and behind that,
+    /// in dB below full scale.
+    pub(super) fn work_the_editor(&self, picture: &Path, mute: [f64; 2]) -> Result<[f64; 2]> {
         // The session was last saved without JACK; Ardour would ask whether that is meant.
         let session = std::fs::read_to_string(self.session_file())?;
         let lines = session.lines().filter(|line| !line.contains("<EngineHints"));
         std::fs::write(self.session_file(), lines.collect::<Vec<_>>().join("\n"))?;
-        let quiet = |command: &mut Command| {
-            Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
-        };
-        let display = ":77";
-        let _screen = quiet(Command::new("Xvfb").args([display, "-screen", "0", "1280x800x24"]))?;
-        std::thread::sleep(Duration::from_secs(1));
-        let _manager = quiet(Command::new("openbox").env("DISPLAY", display))?;
+        let screen = Screen::start(77)?;
         let _jack = self.jack()?;
         let mut ardour = self.command("ardour");
-        ardour.args(["-n", "--no-announcements"]).arg(self.session()).env("DISPLAY", display);
+        ardour.args(["-n", "--no-announcements"]).arg(self.session());
         let log = std::fs::File::create(self.folder.join("ardour.log"))?;
-        let ardour = Background::start(ardour.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
-        let began = Instant::now();
-        let find = ["search", "--onlyvisible", "--name", "session - Ardour"];
-        while capture(Command::new("xdotool").args(find).env("DISPLAY", display)).is_err() {
-            if ardour.ended()?.is_some() || began.elapsed() > PATIENCE {
-                bail!("Ardour's window never came");
-            }
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        // It draws for a while after it has come; the space bar plays.
+        let ardour = screen.on(&mut ardour).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let ardour = Background::start(ardour)?;
+        screen.wait_for("session - Ardour", &ardour)?;
+        // It draws for a while after it has come. Its mixer has the first track's plugin here; the space bar plays.
         std::thread::sleep(Duration::from_secs(6));
-        run(Command::new("xdotool").args(["key", "space"]).env("DISPLAY", display))?;
-        std::thread::sleep(Duration::from_secs(4));
-        run(Command::new("import").args(["-window", "root"]).arg(picture).env("DISPLAY", display))
+        screen.hand(&[
+            "key",
+            "alt+m",
+            "sleep",
+            "3",
+            "mousemove",
+            "332",
+            "225",
+            "click",
+            "--repeat",
+            "2",
+            "1",
+        ])?;
+        let editor = screen.wait_for("RehearseKit .*VST3", &ardour)?;
+        std::thread::sleep(Duration::from_secs(3));
+        screen.hand(&["mousemove", "900", "700", "sleep", "0.2", "key", "space"])?;
+        std::thread::sleep(Duration::from_secs(2));
+        let ports = ["ardour:Song/audio_out 1", "ardour:Song/audio_out 2"].map(str::to_owned);
+        let before = sound::level(&ports, &self.folder)?;
+        screen.photograph(picture)?;
+        let inside = screen.wait_for("^RehearseKit$", &ardour).unwrap_or(editor);
+        let corner = screen.corner(&inside)?;
+        let [x, y] = [0, 1].map(|axis| (corner[axis] + mute[axis]).round().to_string());
+        screen.hand(&["mousemove", &x, &y, "sleep", "0.3", "click", "1"])?;
+        let behind = sound::level(&ports, &self.folder)?;
+        screen.photograph(&picture.with_extension("muted.png"))?;
+        Ok([before, behind])
     }
 }

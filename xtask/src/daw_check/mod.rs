@@ -1,10 +1,13 @@
 //! `cargo xtask daw-check`: a real DAW, Ardour 7, with the plugin, a real server and real music, outside of the CI: it
-//! takes two minutes and a desktop's worth of packages. It scans, loads, plays in real time, exports, saves, reloads;
-//! and shows that a player's own input on another track is not delayed by the plugin's latency. Figures and pictures
+//! takes four minutes and a desktop's worth of packages. It scans, loads, plays in real time, exports, saves, reloads;
+//! shows that a player's own input on another track is not delayed by the plugin's latency; and works the editor with
+//! mouse and keys, in Ardour and in the standalone, listening to what that does. Figures and pictures
 //! are kept below `target/daw-check/`.
 
 mod ardour;
+mod screen;
 mod sound;
+mod standalone;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,8 +63,11 @@ pub(crate) fn check() -> Result<()> {
     ardour.lua("reload.lua", include_str!("reload.lua"))?;
     let reloaded = read_json(&folder.join("reloaded.json"))?;
     let same = kept == plugin_state(&ardour)?;
-    let picture = folder.join("ardour.png");
-    let photographed = ardour.photograph(&picture);
+    let places = standalone::places()?;
+    let mute = standalone::middle(&places, "Vocals mute")?;
+    let [before, behind] = ardour.work_the_editor(&folder.join("ardour.png"), mute)?;
+    let alone =
+        standalone::check(&folder.join("song.wav"), &server.listen, places, &folder, || ardour.jack())?;
 
     let live = sound::compare(&reference, &played)?;
     let export = sound::compare(&reference, &exported)?;
@@ -83,8 +89,10 @@ pub(crate) fn check() -> Result<()> {
         ("own input through another track, frames", json!(live_input), live_input < 2_000.0),
         ("the plugin's state after reloading is the same", json!(same), same),
         ("the mute after reloading", reloaded["other_mute"].clone(), reloaded["other_mute"] == json!(1)),
-        ("a picture was taken", json!(photographed.is_ok()), photographed.is_ok()),
+        ("in Ardour's editor: the vocals, dB", json!(before), before > -50.0),
+        ("in Ardour's editor: muted with the mouse, dB", json!(behind), behind < -90.0),
     ];
+    let results: Vec<_> = results.into_iter().chain(alone).collect();
     println!();
     for (what, value, good) in &results {
         println!("  {} {what}: {value}", if *good { "ok   " } else { "WRONG" });
@@ -93,7 +101,6 @@ pub(crate) fn check() -> Result<()> {
         results.iter().map(|(what, value, _)| ((*what).to_owned(), value.clone())).collect();
     std::fs::write(folder.join("daw-check.json"), serde_json::to_string_pretty(&figures)?)?;
     println!("  kept in {}", folder.display());
-    photographed?;
     ensure!(results.iter().all(|(.., good)| *good), "Ardour did not get what it should");
     Ok(())
 }

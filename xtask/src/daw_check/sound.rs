@@ -86,6 +86,21 @@ pub(super) fn write(path: &Path, sound: &Sound) -> Result<()> {
     Ok(writer.finalize()?)
 }
 
+/// How loud it is at these JACK ports, as RMS in dB below full scale, over two seconds from when a gesture made now
+/// must be heard.
+pub(super) fn level(ports: &[String], folder: &Path) -> Result<f64> {
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    let out = folder.join("level.wav");
+    let mut recorder = std::process::Command::new("jack_rec");
+    recorder.arg("-f").arg(&out).args(["-d", "2", "-b", "32"]).args(ports);
+    crate::shell::capture(&mut recorder)?;
+    let heard = Sound::read(&out)?;
+    let samples: Vec<f64> = heard.channels.iter().flatten().map(|sample| f64::from(*sample)).collect();
+    anyhow::ensure!(!samples.is_empty(), "nothing was recorded");
+    let power = samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64;
+    Ok(10.0 * (power + 1e-20).log10())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,82 @@
+//! A screen without a monitor: Xvfb with a window manager, a hand (xdotool) and a camera (ImageMagick). It ends with
+//! its value.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{Background, capture, run};
+
+/// Generous; only a hang lasts this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) struct Screen {
+    display: String,
+    _manager: Background,
+    _server: Background,
+}
+
+impl Screen {
+    /// A screen of 1400 by 900.
+    pub(super) fn start(number: u32) -> Result<Self> {
+        let display = format!(":{number}");
+        let quiet = |command: &mut Command| {
+            Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
+        };
+        let server = quiet(Command::new("Xvfb").args([&display, "-screen", "0", "1400x900x24"]))?;
+        let socket = format!("/tmp/.X11-unix/X{number}");
+        let began = Instant::now();
+        while !Path::new(&socket).exists() {
+            if server.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("Xvfb does not start on display {display}; is there another?");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let manager = quiet(Command::new("openbox").env("DISPLAY", &display))?;
+        Ok(Self { display, _manager: manager, _server: server })
+    }
+
+    /// Lets a command use this screen.
+    pub(super) fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("DISPLAY", &self.display)
+    }
+
+    /// Waits for a window with this in its name, as long as `owner` runs, and gives its number.
+    pub(super) fn wait_for(&self, name: &str, owner: &Background) -> Result<String> {
+        let began = Instant::now();
+        loop {
+            let find = ["search", "--onlyvisible", "--name", name];
+            let found = capture(self.on(Command::new("xdotool").args(find)).stderr(Stdio::null()));
+            if let Some(window) = found.iter().flat_map(|found| found.lines()).last() {
+                return Ok(window.trim().to_owned());
+            }
+            if owner.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("no window called {name} came");
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    /// The upper left corner of a window.
+    pub(super) fn corner(&self, window: &str) -> Result<[f64; 2]> {
+        let mut ask = Command::new("xdotool");
+        let said = capture(self.on(ask.args(["getwindowgeometry", "--shell", window])))?;
+        let number = |name: &str| {
+            let found = said.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok());
+            found.with_context(|| format!("xdotool gives no place of the window:\n{said}"))
+        };
+        Ok([number("X=")?, number("Y=")?])
+    }
+
+    /// Moves and presses: xdotool's own words.
+    pub(super) fn hand(&self, words: &[&str]) -> Result<()> {
+        capture(self.on(Command::new("xdotool").args(words))).map(drop)
+    }
+
+    /// A picture of all of it.
+    pub(super) fn photograph(&self, picture: &Path) -> Result<()> {
+        run(self.on(Command::new("import").args(["-window", "root"]).arg(picture)))
+    }
+}

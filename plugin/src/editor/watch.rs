@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nice_plug_egui::RepaintNotifier;
 use rehearsekit_plugin_engine::{Levels, Meters};
 
 use super::view::view_without_levels;
@@ -26,7 +25,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn start(shared: Arc<Shared>, notifier: RepaintNotifier) -> Self {
+    pub(super) fn start(shared: Arc<Shared>, window: egui::Context) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&over);
         let look = move || {
@@ -36,12 +35,12 @@ impl Watch {
                 std::thread::park_timeout(LOOK_EVERY);
                 looks = looks.wrapping_add(1);
                 if is_loud(shared.instance.meters()) {
-                    notifier.request_repaint();
+                    window.request_repaint();
                 }
                 if looks.is_multiple_of(THOROUGH_EVERY) {
                     let now = view_without_levels(&shared);
                     if now != before {
-                        notifier.request_repaint();
+                        window.request_repaint();
                         before = now;
                     }
                 }

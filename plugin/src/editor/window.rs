@@ -3,12 +3,13 @@
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize, Size};
 use nice_plug::editor::{HostMethods, ResizeHint, SizeConstraints, SpawnedEditor};
 use nice_plug::prelude::ParentWindowHandle;
-use nice_plug_egui::baseview::{HandlerError, WindowSize};
+use nice_plug_egui::baseview::WindowSize;
 use nice_plug_egui::{
     EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier,
 };
@@ -23,6 +24,12 @@ use crate::shared::Shared;
 
 /// The smallest window a host may make, in points at 100 %.
 const SMALLEST: LogicalSize<f32> = LogicalSize { width: 480.0, height: 320.0 };
+
+/// How often the window asks nice-plug-egui's notifier whether it should draw. It would ask before X has mapped the
+/// window, and baseview then orders the time of its first picture before it listens for the answer: where X is faster,
+/// the window stays empty for ever (Ardour). So pictures are asked for through egui, from the first one on, which
+/// mapping the window brings.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// The editor of one instance, open or not.
 pub struct Editor {
@@ -63,20 +70,19 @@ impl nice_plug::prelude::Editor for Editor {
         if let Some(scale) = fallback_scale_factor {
             *self.screen_scale.lock().unwrap_or_else(PoisonError::into_inner) = scale;
         }
-        let notifier = RepaintNotifier::new();
         let look = self.shared.params.look.get();
         let [width, height] = look.size;
         let app = EditorApp {
             hand: Hand::new(Arc::clone(&self.shared), Arc::clone(&self.to_main_thread)),
             shared: Arc::clone(&self.shared),
             panel: Panel::default(),
-            notifier: notifier.clone(),
             watch: None,
             screen_scale: Arc::clone(&self.screen_scale),
         };
         let state = EguiEditorState::from_size(LogicalSize { width, height }, look.zoom());
         let settings = EguiNiceSettings::new().with_tile("RehearseKit").with_resize_hint(self.resize_hint());
-        let editor = nice_plug_egui::create_egui_editor(state, notifier, settings, app);
+        let settings = settings.with_repaint_poll_interval(NEVER);
+        let editor = nice_plug_egui::create_egui_editor(state, RepaintNotifier::new(), settings, app);
         let editor: EguiEditor<EditorApp> = editor.ok_or("there is no editor")?;
         editor.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host)
     }
@@ -98,23 +104,14 @@ struct EditorApp {
     shared: Arc<Shared>,
     hand: Hand,
     panel: Panel,
-    notifier: RepaintNotifier,
     watch: Option<Watch>,
     screen_scale: Arc<Mutex<f64>>,
 }
 
 impl NiceEguiApp for EditorApp {
-    fn build(
-        &mut self,
-        _ctx: egui::Context,
-        _gui: GuiContext,
-        _frame: &mut Frame,
-    ) -> Result<(), HandlerError> {
-        self.watch = Some(Watch::start(Arc::clone(&self.shared), self.notifier.clone()));
-        Ok(())
-    }
-
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
+        // Not before the window is there: see `NEVER`.
+        self.watch.get_or_insert_with(|| Watch::start(Arc::clone(&self.shared), ui.ctx().clone()));
         let view = view(&self.shared);
         let actions = panel_ui(ui, &mut self.panel, &view);
         let acted = !actions.is_empty();

@@ -16,6 +16,9 @@ const LIBRARY: &str = "/usr/lib/ardour7";
 /// Generous; only a hang lasts this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Where the first track's first plugin is in Ardour's mixer, from the window's corner.
+const FIRST_PLUGIN: [f64; 2] = [330.0, 187.0];
+
 /// A stage for Ardour.
 pub(super) struct Ardour {
     /// Everything is in here.
@@ -145,22 +148,13 @@ impl Ardour {
         let log = std::fs::File::create(self.folder.join("ardour.log"))?;
         let ardour = screen.on(&mut ardour).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let ardour = Background::start(ardour)?;
-        screen.wait_for("session - Ardour", &ardour)?;
+        let window = screen.wait_for("session - Ardour", &ardour)?;
         // It draws for a while after it has come. Its mixer has the first track's plugin here; the space bar plays.
         std::thread::sleep(Duration::from_secs(6));
-        screen.hand(&[
-            "key",
-            "alt+m",
-            "sleep",
-            "3",
-            "mousemove",
-            "332",
-            "225",
-            "click",
-            "--repeat",
-            "2",
-            "1",
-        ])?;
+        screen.hand(&["key", "alt+m", "sleep", "3"])?;
+        let [x, y] = screen.corner(&window)?;
+        let [x, y] = [x + FIRST_PLUGIN[0], y + FIRST_PLUGIN[1]].map(|side| side.to_string());
+        screen.hand(&["mousemove", &x, &y, "click", "--repeat", "2", "--delay", "80", "1"])?;
         let editor = screen.wait_for("RehearseKit .*VST3", &ardour)?;
         std::thread::sleep(Duration::from_secs(3));
         screen.hand(&["mousemove", "900", "700", "sleep", "0.2", "key", "space"])?;

@@ -16,8 +16,7 @@ const FINE_FRAMES: f64 = 1e-3;
 const JUMP_FRAMES: f64 = 2.0;
 /// Some hosts (Ardour) count in ticks, many frames each: what they say of a moment is right to a half.
 const TICKS_PER_BEAT: f64 = 1_920.0;
-/// The longest block: so far before a report a tempo may have changed. More than what lies between two reports,
-/// since blocks are cut at parameter changes and the parts' beats then are only carried on.
+/// The longest block: so far before a report a tempo may have changed, if not more lies between two reports.
 const LONGEST_BLOCK_FRAMES: f64 = 8_192.0;
 
 /// Beats at an anchor.
@@ -114,8 +113,12 @@ impl TempoMap {
         self.counts_fine = false;
     }
 
-    /// The host's words for the frame that goes in at `at`.
+    /// The host's words for the frame that goes in at `at`. What is only carried on is no news, and must not look like a
+    /// tempo that stands still: the host's may be moving meanwhile.
     pub(super) fn receive(&mut self, at: i64, told: &BeatTransport) {
+        if told.is_carried && !self.anchors.is_empty() {
+            return;
+        }
         // A block of nothing is told twice, and the second time counts.
         while self.anchors.back().is_some_and(|last| last.at >= at) {
             self.anchors.pop_back();

@@ -177,7 +177,7 @@ impl<K: Kind> Plugin for RehearseKit<K> {
     ) -> ProcessStatus {
         let frames = buffer.samples();
         let transport = context.transport();
-        let playhead = playhead(transport);
+        let playhead = Playhead { is_carried: self.shared.is_carried(), ..playhead(transport) };
         let mut stems: [[&mut [f32]; 2]; OUTPUTS] = Default::default();
         let mut connected = 0;
         for (stem, port) in stems.iter_mut().zip(aux.outputs.iter_mut()) {
@@ -275,11 +275,13 @@ fn playhead(transport: &Transport) -> Playhead {
         beats: transport.pos_beats,
         bar_start_beats: transport.bar_start_pos_beats,
         time_signature: meter.and_then(|(beats, note)| part(beats).zip(part(note))),
+        is_carried: false,
     }
 }
 
 /// The playhead `frames` later at the same tempo.
 fn later(playhead: Playhead, frames: usize, rate_hz: u32) -> Playhead {
+    let playhead = Playhead { is_carried: playhead.is_carried || frames > 0, ..playhead };
     if !playhead.playing {
         return playhead;
     }

@@ -58,6 +58,8 @@ pub struct Shared {
     rate_hz: AtomicU32,
     /// Whether the engine that runs renders offline although the host set us up for live.
     bouncing: AtomicBool,
+    /// Whether the part of a block that is played is not its first, and the host said nothing of it.
+    is_carried: AtomicBool,
     /// Whether the player can ask for a count-in: in the standalone, where no host has a pre-roll.
     counts_in: AtomicBool,
     host: Mutex<Option<Arc<dyn HostSide>>>,
@@ -85,6 +87,7 @@ impl Default for Shared {
             running_frames: AtomicU32::new(NO_ENGINE),
             rate_hz: AtomicU32::new(0),
             bouncing: AtomicBool::new(false),
+            is_carried: AtomicBool::new(false),
             counts_in: AtomicBool::new(false),
             host: Mutex::new(None),
         }
@@ -150,6 +153,16 @@ impl Shared {
     /// Whether the player can ask for a count-in.
     pub fn counts_in(&self) -> bool {
         self.counts_in.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether the transport of the part that is played next is only carried on from the host's. Audio thread.
+    pub fn set_carried(&self, is_carried: bool) {
+        self.is_carried.store(is_carried, Ordering::Relaxed);
+    }
+
+    /// See [`Self::set_carried`].
+    pub fn is_carried(&self) -> bool {
+        self.is_carried.load(Ordering::Relaxed)
     }
 
     /// Builds the engine. Main thread.

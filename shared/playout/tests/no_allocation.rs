@@ -114,6 +114,7 @@ fn nothing_in_the_click_allocates() {
             beats: Some(song as f64 * bpm / 2_880_000.0),
             bar_start_beats: None,
             time_signature: Some([(4, 4), (7, 8), (0, 9)][n as usize / 700 % 3]),
+            is_carried: n % 5 == 0,
         };
         let values = ClickValues {
             mode: [ClickMode::On, ClickMode::CountIn, ClickMode::On][n as usize / 100 % 3],

@@ -6,8 +6,10 @@ fails ends it with a sentence. Nothing here may judge how long anything takes.
 
 import argparse
 import json
+import os
 import pathlib
 import struct
+import tempfile
 import xml.etree.ElementTree as xml
 
 import numpy as np
@@ -63,6 +65,26 @@ def must_null(what, wet, dry):
     wrong = np.flatnonzero((np.abs(wet - dry) > 1e-6).any(axis=0))
     where = f", {len(wrong)} frames from {wrong[0]} to {wrong[-1]} of {wet.shape[1]}" if len(wrong) else ""
     must(what, level < -120.0, f"{level:.0f} dB{where}")
+
+
+def state_of(plugin):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "state")
+        plugin.save_state(path)
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def load(plugin, state):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "state")
+        with open(path, "wb") as file:
+            file.write(state)
+        plugin.load_state(path)
+
+
+def index_of(plugin, name):
+    return next(p["index"] for p in plugin.get_parameters_description() if p["name"] == name)
 
 
 def settings_of(state):

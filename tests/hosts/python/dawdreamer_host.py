@@ -4,9 +4,6 @@ DawDreamer renders offline and leaves the compensation to its user. Of the bundl
 output per stem.
 """
 
-import os
-import tempfile
-
 import dawdreamer
 import numpy as np
 
@@ -15,11 +12,14 @@ from common import (
     LATENCY,
     RATE,
     arguments,
+    index_of,
+    load,
     must,
     must_null,
     noise,
     read_wav,
     settings_of,
+    state_of,
     with_settings,
 )
 
@@ -29,30 +29,10 @@ MAIN, VOCALS, OTHER, CLICK = 0, 1, 6, 7
 KEPT = []
 
 
-def state_of(plugin):
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "state")
-        plugin.save_state(path)
-        with open(path, "rb") as file:
-            return file.read()
-
-
-def load(plugin, state):
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "state")
-        with open(path, "wb") as file:
-            file.write(state)
-        plugin.load_state(path)
-
-
 def make(engine, name="plugin", budget_millis=BUDGET_MILLIS):
     plugin = engine.make_plugin_processor(name, ARGS.bundle)
     load(plugin, with_settings(state_of(plugin), server=ARGS.server, budget_millis=budget_millis))
     return plugin
-
-
-def index_of(plugin, name):
-    return next(p["index"] for p in plugin.get_parameters_description() if p["name"] == name)
 
 
 def render(song, block=512, rate=RATE, budget_millis=BUDGET_MILLIS, prepare=None):

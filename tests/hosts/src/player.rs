@@ -77,6 +77,8 @@ pub struct Player {
     pub automation: Vec<(u64, ClapId, f64)>,
     /// The playhead, for hosts that have one; moves on with every block if it plays.
     pub playhead: Option<Playhead>,
+    /// What is told of the next block in the playhead's place: the first with the block, the others as events in it.
+    pub transports: Vec<TransportEvent>,
     /// Whether blocks may do what only an offline render may.
     pub offline: bool,
     /// The announced maximum.
@@ -112,6 +114,7 @@ impl Player {
             cpu_nanos: Vec::new(),
             automation: Vec::new(),
             playhead: None,
+            transports: Vec::new(),
             offline: false,
             max_block_frames,
             latency,
@@ -158,7 +161,11 @@ impl Player {
             self.events.push(&param_event((at - self.played) as u32, id, value));
         }
         self.automation.retain(|(at, ..)| *at >= end);
-        let transport = self.playhead.map(|playhead| playhead.event(self.rate_hz));
+        let mut transports = self.transports.drain(..);
+        let playhead = || self.playhead.map(|playhead| playhead.event(self.rate_hz));
+        let transport = transports.next().or_else(playhead);
+        transports.for_each(|transport| self.events.push(&transport));
+        self.events.sort();
         let inputs = self.inputs.with_input_buffers([AudioPortBuffer {
             latency: 0,
             channels: AudioPortBufferType::f32_input_only(

@@ -17,6 +17,7 @@ use clack_extensions::{
     audio_ports::PluginAudioPorts,
     latency::PluginLatency,
     params::{ParamInfoBuffer, PluginParams},
+    remote_controls::{PluginRemoteControls, RemoteControlsPageBuffer},
     render::{PluginRender, RenderMode},
     state::PluginState,
 };
@@ -141,6 +142,30 @@ impl Track {
             }
         }
         panic!("there is no parameter {name}");
+    }
+
+    /// The pages for a controller's knobs: their names, and the parameters on them.
+    pub fn remote_pages(&mut self) -> Vec<(String, Vec<ClapId>)> {
+        let plugin = self.instance.plugin_handle();
+        let controls: PluginRemoteControls = plugin.get_extension().unwrap();
+        let mut buffer = RemoteControlsPageBuffer::new();
+        let pages = 0..controls.count(&plugin);
+        pages
+            .map(|index| {
+                let page = controls.get(&plugin, index, &mut buffer).unwrap();
+                let name = String::from_utf8(page.page_name.to_vec()).unwrap();
+                (name, page.param_ids.into_iter().flatten().collect())
+            })
+            .collect()
+    }
+
+    /// All parameters' identifiers.
+    pub fn param_ids(&mut self) -> Vec<ClapId> {
+        let plugin = self.instance.plugin_handle();
+        let params: PluginParams = plugin.get_extension().unwrap();
+        let mut buffer = ParamInfoBuffer::new();
+        let all = 0..params.count(&plugin);
+        all.map(|index| params.get_info(&plugin, index, &mut buffer).unwrap().id).collect()
     }
 
     /// Changes parameters without audio; only while not active.

@@ -50,6 +50,11 @@ fn dawdreamer() {
 }
 
 #[test]
+fn dawdreamer_click() {
+    run("dawdreamer_click.py");
+}
+
+#[test]
 fn pedalboard() {
     run("pedalboard_host.py");
 }

@@ -141,6 +141,7 @@ impl Object {
             let next = upcoming.peek().map_or(next, |(when, _)| next.min(*when));
             let end = next.min(frames).min(at.saturating_add(buses.longest()));
             let here = transport.map(|transport| moved(&transport, at - transport_at, rate_hz));
+            self.shared.set_carried(at > transport_at);
             // SAFETY: the pointers are complete and valid for `end - at` frames from `at` on.
             let part = unsafe { self.part(plugin, block, buses, &layout, at, end - at, here.as_ref()) };
             if part == CLAP_PROCESS_ERROR || status != CLAP_PROCESS_ERROR {

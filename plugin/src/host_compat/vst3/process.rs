@@ -79,6 +79,7 @@ impl<P: Vst3Plugin> Object<P> {
             let next = events.apply_until(&self.shared, at, &mut done).unwrap_or(frames);
             let end = next.min(frames).min(at.saturating_add(buses.longest()));
             let mut here = context.map(|context| moved(context, at, rate_hz));
+            self.shared.set_carried(at > 0);
             // SAFETY: the pointers are complete and valid for `end - at` frames from `at` on.
             let part = unsafe { self.part(data, buses, &layout, at, end - at, here.as_mut()) };
             if part != kResultOk {

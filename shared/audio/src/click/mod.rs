@@ -29,6 +29,8 @@ pub struct BeatTransport {
     pub bar_start_beats: Option<f64>,
     /// Beats of a bar, and the note that is one: `(7, 8)`.
     pub time_signature: Option<(u32, u32)>,
+    /// Whether nobody has said so: carried on from the host's last words, because its block was cut.
+    pub is_carried: bool,
 }
 
 /// When the click sounds.

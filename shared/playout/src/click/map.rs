@@ -16,8 +16,7 @@ const FINE_FRAMES: f64 = 1e-3;
 const JUMP_FRAMES: f64 = 2.0;
 /// Some hosts (Ardour) count in ticks, many frames each: what they say of a moment is right to a half.
 const TICKS_PER_BEAT: f64 = 1_920.0;
-/// The longest block: so far before a report a tempo may have changed. More than what lies between two reports,
-/// since blocks are cut at parameter changes and the parts' beats then are only carried on.
+/// The longest block: so far before a report a tempo may have changed, if not more lies between two reports.
 const LONGEST_BLOCK_FRAMES: f64 = 8_192.0;
 
 /// Beats at an anchor.
@@ -27,7 +26,8 @@ struct Beats {
     /// Quarter notes per frame.
     tempo: f64,
     bars: Bars,
-    /// From here on these bars count: the anchor's bar may have begun before it, since the last report.
+    /// From here on these bars count: where they are other than before, the anchor's bar may have begun before it, since
+    /// the last report.
     bars_from: f64,
     /// Whether the tempo stood still right before the change that led here, whether it did here, and whether it does
     /// behind; the last is `None` as long as nobody has told.
@@ -78,6 +78,8 @@ pub(super) struct Span {
     /// From the stretch's first frame.
     pub(super) curve: Curve,
     pub(super) bars: Bars,
+    /// Before these beats there were other bars.
+    pub(super) bars_from: f64,
     /// Other bars, and the beats from which they count.
     pub(super) then: Option<(f64, Bars)>,
 }
@@ -111,8 +113,12 @@ impl TempoMap {
         self.counts_fine = false;
     }
 
-    /// The host's words for the frame that goes in at `at`.
+    /// The host's words for the frame that goes in at `at`. What is only carried on is no news, and must not look like a
+    /// tempo that stands still: the host's may be moving meanwhile.
     pub(super) fn receive(&mut self, at: i64, told: &BeatTransport) {
+        if told.is_carried && !self.anchors.is_empty() {
+            return;
+        }
         // A block of nothing is told twice, and the second time counts.
         while self.anchors.back().is_some_and(|last| last.at >= at) {
             self.anchors.pop_back();
@@ -198,6 +204,8 @@ impl TempoMap {
                     joined.bars_from = joined.bars_from.max(bars.bar_line_at(joined.beats));
                     joined.bars = bars;
                     is_new = true;
+                } else {
+                    joined.bars_from = f64::NEG_INFINITY;
                 }
                 is_new |= news != News::None;
                 contradicts = news == News::Contradicts;
@@ -304,9 +312,12 @@ impl TempoMap {
             beats_run: first.beats_run,
             beats: first.beats.map(|beats| match joined {
                 Some((next, then)) => beats.until(&then, (next.at - first.at) as f64),
-                None => {
-                    Span { curve: Curve::constant(beats.beats, beats.tempo), bars: beats.bars, then: None }
-                }
+                None => Span {
+                    curve: Curve::constant(beats.beats, beats.tempo),
+                    bars: beats.bars,
+                    bars_from: beats.bars_from,
+                    then: None,
+                },
             }),
         }
     }
@@ -318,7 +329,7 @@ impl Anchor {
         let frames = at - self.at;
         let beats = self.beats.map(|beats| {
             let now = beats.beats + beats.tempo * frames as f64;
-            Beats { beats: now, bars_from: now, steady: (true, true, None), ..beats }
+            Beats { beats: now, bars_from: f64::NEG_INFINITY, steady: (true, true, None), ..beats }
         });
         Self { at, song: self.song.map(|song| song.saturating_add(frames)), beats, ..self }
     }
@@ -327,7 +338,7 @@ impl Anchor {
 /// Beats that follow nothing.
 fn first((beats, tempo): (f64, f64), meter: Option<Meter>, bar_start: Option<f64>) -> Beats {
     let bars = Bars::follow(None, meter, bar_start, beats);
-    Beats { beats, tempo, bars, bars_from: beats, steady: (false, false, None) }
+    Beats { beats, tempo, bars, bars_from: f64::NEG_INFINITY, steady: (false, false, None) }
 }
 
 impl Beats {
@@ -342,6 +353,6 @@ impl Beats {
             steady,
         });
         let then = (!next.bars.agrees_with(&self.bars)).then_some((next.bars_from, next.bars));
-        Span { curve, bars: self.bars, then }
+        Span { curve, bars: self.bars, bars_from: self.bars_from, then }
     }
 }

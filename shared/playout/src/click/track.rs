@@ -209,6 +209,7 @@ impl ClickTrack {
         let span = tempo.map(|tempo| Span {
             curve: Curve::constant((seconds - one_seconds) * tempo_bpm / 60.0, tempo),
             bars: Bars::new(Meter::new(values.own_beats_per_bar, 4), 0.0),
+            bars_from: f64::NEG_INFINITY,
             then: None,
         });
         (source, span)
@@ -248,7 +249,7 @@ impl Span {
     /// The first click at `from` quarter notes or later.
     fn next_tick(&self, from: f64, values: &ClickValues) -> Tick {
         let tick = |bars: &Bars, from| bars.next_tick(from, values.subdivision, values.accent);
-        let now = tick(&self.bars, from);
+        let now = tick(&self.bars, from.max(self.bars_from - APART_BEATS));
         match &self.then {
             // The bar line that they begin with is theirs.
             Some((start, bars)) if now.beats > start - APART_BEATS => {

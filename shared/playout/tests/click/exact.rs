@@ -106,11 +106,13 @@ fn meters_change_with_the_bar_line() {
     let meters = vec![(0.0, (4, 4)), (8.0, (7, 8)), (15.0, (3, 4)), (18.0, (6, 8)), (24.0, (4, 4))];
     let song = Song { meters, ..Song::steady(44_100, 133.0, (4, 4)) };
     for rounding in [Rounding::None, Rounding::Clap, Rounding::Ticks] {
-        for says_bar_starts in [true, false] {
+        for (says_bar_starts, subdivision) in
+            [true, false].into_iter().flat_map(|says| SUBDIVISIONS.map(|subdivision| (says, subdivision)))
+        {
             for most in [1u64, 64, 512, 8_192] {
                 let mut host = Host::new(song.clone(), 2 * most as u32);
                 (host.rounding, host.says_bar_starts) = (rounding, says_bar_starts);
-                host.values.subdivision = Subdivision::Eighths;
+                host.values.subdivision = subdivision;
                 let deeds = [Deed::Play { from: -50_000, frames: 700_000 }];
                 let heard = host.run(&deeds, sizes(most, most));
                 // What is counted in ticks is known to half a tick.

@@ -112,6 +112,7 @@ impl Host {
             beats: Some(beats),
             bar_start_beats: self.says_bar_starts.then_some(bar_start),
             time_signature: Some(time_signature),
+            is_carried: false,
         }
     }
 

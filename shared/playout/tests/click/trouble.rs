@@ -209,7 +209,7 @@ proptest! {
         let (mut track, _own) = ClickTrack::new(SampleRate::HZ_48000, latency_frames);
         let mut position = 0;
         for ((playing, pre_roll, sound, pan, frames), (song_position_frames, tempo_bpm, beats), (bar_start_beats, time_signature), (own_tempo_bpm, own_one_seconds, own_beats_per_bar, mode, subdivision)) in blocks {
-            track.receive(position, &BeatTransport { playing, pre_roll, song_position_frames, tempo_bpm, beats, bar_start_beats, time_signature });
+            track.receive(position, &BeatTransport { playing, pre_roll, song_position_frames, tempo_bpm, beats, bar_start_beats, time_signature, is_carried: false });
             let values = ClickValues {
                 mode: [ClickMode::Off, ClickMode::CountIn, ClickMode::On][usize::from(mode)],
                 level_db: pan * 40.0,

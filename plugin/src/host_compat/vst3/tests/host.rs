@@ -8,7 +8,7 @@ use nice_plug::prelude::Vst3Plugin;
 use vst3::Steinberg::Vst::{
     AudioBusBuffers, AudioBusBuffers__type0, IAudioProcessorTrait, IComponentHandler, IComponentHandlerTrait,
     IParamValueQueue, IParamValueQueueTrait, IParameterChanges, IParameterChangesTrait, ParamID, ParamValue,
-    ProcessData,
+    ProcessContext, ProcessData,
 };
 use vst3::Steinberg::{IBStream, IBStreamTrait, int32, int64, kResultFalse, kResultOk, tresult};
 use vst3::{Class, ComPtr, ComWrapper};
@@ -95,8 +95,13 @@ pub(super) fn cut<P: Vst3Plugin>(
     memory
 }
 
-/// One block with parameter changes.
-pub(super) fn block<P: Vst3Plugin>(object: &Object<P>, input: &[Vec<f32>; 2], changes: Option<&Changes>) {
+/// One block with parameter changes and a transport: what comes out of the main output.
+pub(super) fn block<P: Vst3Plugin>(
+    object: &Object<P>,
+    input: &[Vec<f32>; 2],
+    changes: Option<&Changes>,
+    context: Option<&mut ProcessContext>,
+) -> [Vec<f32>; 2] {
     let frames = input[0].len();
     let mut sources = input.clone();
     let mut memory = [vec![0.0_f32; frames], vec![0.0_f32; frames]];
@@ -106,8 +111,10 @@ pub(super) fn block<P: Vst3Plugin>(object: &Object<P>, input: &[Vec<f32>; 2], ch
     let mut data = data(&mut inputs, &mut outputs, frames);
     let changes = changes.map(|changes| changes.0.as_ptr());
     data.inputParameterChanges = changes.unwrap_or(std::ptr::null_mut());
+    data.processContext = context.map_or(std::ptr::null_mut(), |context| context);
     // SAFETY: everything in it lives until the call is over.
     assert_eq!(unsafe { object.process(&mut data) }, kResultOk);
+    memory
 }
 
 struct Queue(ParamID, Vec<(int32, f64)>);

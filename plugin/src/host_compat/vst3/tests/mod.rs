@@ -1,14 +1,15 @@
 //! The VST3 object driven as hosts drive it, through its interfaces. Each test fails without the work-around it
 //! names. The engine plays the mix at its latency, since there is no server here.
 
+mod click;
 mod host;
 
 use std::sync::Arc;
 
 use vst3::Steinberg::Vst::{
     IAudioProcessor, IAudioProcessorTrait, IComponent, IComponentTrait, IEditController,
-    IEditControllerTrait, IPrefetchableSupport, IPrefetchableSupportTrait, ProcessModes_, ProcessSetup,
-    RestartFlags_,
+    IEditControllerTrait, IPrefetchableSupport, IPrefetchableSupportTrait, IUnitInfoTrait, ProcessModes_,
+    ProcessSetup, RestartFlags_, UnitInfo,
 };
 use vst3::Steinberg::{
     IPluginFactory, IPluginFactoryTrait, PClassInfo, kInvalidArgument, kResultFalse, kResultOk,
@@ -269,7 +270,7 @@ fn automation_is_applied_by_us_and_gestures_are_told_to_the_host() {
     start(&*object);
     let id = object.table.id(1).unwrap();
     let changes = Changes::new(id, &[(0, 1.0), (100, 0.5), (400, 0.875)]);
-    host::block(&*object, &ramp(512), Some(&changes));
+    host::block(&*object, &ramp(512), Some(&changes), None);
     assert_eq!(object.shared.params.vocals.gain.value(), 0.0);
     // SAFETY: as a host calls it.
     unsafe { object.setComponentHandler(ear.as_ptr()) };
@@ -281,6 +282,44 @@ fn automation_is_applied_by_us_and_gestures_are_told_to_the_host() {
     unsafe { vst3::Steinberg::IPluginBaseTrait::terminate(&*object) };
     object.shared.tell(News::Begin(1));
     assert_eq!(ear.gestures().len(), 3, "the host is not called after terminate");
+}
+
+/// Hosts show parameters in groups: VST3 calls them units.
+#[test]
+fn every_parameter_lies_in_a_group_that_has_a_name() {
+    let text = |name: &[u16]| -> String {
+        char::decode_utf16(name.iter().copied().take_while(|unit| *unit != 0)).map(Result::unwrap).collect()
+    };
+    let object = stems();
+    // The root goes without saying.
+    let mut groups = std::collections::BTreeMap::from([(0, (String::new(), Vec::new()))]);
+    // SAFETY: as a host calls it.
+    unsafe {
+        for index in 0..object.getUnitCount() {
+            let mut unit: UnitInfo = std::mem::zeroed();
+            assert_eq!(object.getUnitInfo(index, &mut unit), kResultOk);
+            groups.insert(unit.id, (text(&unit.name), Vec::new()));
+        }
+        for index in 0..object.getParameterCount() {
+            let mut info = std::mem::zeroed();
+            assert_eq!(object.getParameterInfo(index, &mut info), kResultOk);
+            groups.get_mut(&info.unitId).unwrap().1.push(text(&info.title));
+        }
+    }
+    let (_, outside) = groups.remove(&0).unwrap();
+    assert_eq!(outside, ["Bypass"], "in no group but the root");
+    let mut names: Vec<&str> = groups.values().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Bass", "Click", "Drums", "Guitar", "Other", "Output", "Piano", "Vocals"]);
+    for (name, params) in groups.values() {
+        let expected = match name.as_str() {
+            "Output" => vec!["Master Gain", "Dry/Wet", "Part", "My Part"],
+            "Click" => continue,
+            _ => ["Gain", "Mute", "Solo", "Pan"].to_vec(),
+        };
+        let bare: Vec<&str> = params.iter().map(|p| p.trim_start_matches(&format!("{name} "))).collect();
+        assert_eq!(bare, expected, "{name}");
+    }
 }
 
 #[test]

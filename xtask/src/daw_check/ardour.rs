@@ -17,7 +17,7 @@ const LIBRARY: &str = "/usr/lib/ardour7";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the first track's first plugin is in Ardour's mixer, from the window's corner.
-const FIRST_PLUGIN: [f64; 2] = [330.0, 187.0];
+const FIRST_PLUGIN: [f64; 2] = [330.0, 206.0];
 
 /// A stage for Ardour.
 pub(super) struct Ardour {
@@ -152,9 +152,7 @@ impl Ardour {
         // It draws for a while after it has come. Its mixer has the first track's plugin here; the space bar plays.
         std::thread::sleep(Duration::from_secs(6));
         screen.hand(&["key", "alt+m", "sleep", "3"])?;
-        let [x, y] = screen.corner(&window)?;
-        let [x, y] = [x + FIRST_PLUGIN[0], y + FIRST_PLUGIN[1]].map(|side| side.to_string());
-        screen.hand(&["mousemove", &x, &y, "click", "--repeat", "2", "--delay", "80", "1"])?;
+        screen.at(&window, FIRST_PLUGIN, &["click", "--repeat", "2", "--delay", "80", "1"])?;
         let editor = screen.wait_for("RehearseKit .*VST3", &ardour)?;
         std::thread::sleep(Duration::from_secs(3));
         screen.hand(&["mousemove", "900", "700", "sleep", "0.2", "key", "space"])?;
@@ -163,9 +161,7 @@ impl Ardour {
         let before = sound::level(&ports, &self.folder)?;
         screen.photograph(picture)?;
         let inside = screen.wait_for("^RehearseKit$", &ardour).unwrap_or(editor);
-        let corner = screen.corner(&inside)?;
-        let [x, y] = [0, 1].map(|axis| (corner[axis] + mute[axis]).round().to_string());
-        screen.hand(&["mousemove", &x, &y, "sleep", "0.3", "click", "1"])?;
+        screen.at(&inside, mute, &["click", "1"])?;
         let behind = sound::level(&ports, &self.folder)?;
         screen.photograph(&picture.with_extension("muted.png"))?;
         Ok([before, behind])

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::shell::{Background, capture, run};
 
@@ -59,15 +59,10 @@ impl Screen {
         }
     }
 
-    /// The upper left corner of a window.
-    pub(super) fn corner(&self, window: &str) -> Result<[f64; 2]> {
-        let mut ask = Command::new("xdotool");
-        let said = capture(self.on(ask.args(["getwindowgeometry", "--shell", window])))?;
-        let number = |name: &str| {
-            let found = said.lines().find_map(|line| line.strip_prefix(name)?.parse::<f64>().ok());
-            found.with_context(|| format!("xdotool gives no place of the window:\n{said}"))
-        };
-        Ok([number("X=")?, number("Y=")?])
+    /// Moves the pointer to a place in a window, in pixels from its corner, and does this there.
+    pub(super) fn at(&self, window: &str, place: [f64; 2], then: &[&str]) -> Result<()> {
+        let [x, y] = place.map(|side| side.round().to_string());
+        self.hand(&[&["mousemove", "--window", window, &x, &y, "sleep", "0.3"], then].concat())
     }
 
     /// Moves and presses: xdotool's own words.

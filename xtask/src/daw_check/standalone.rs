@@ -24,8 +24,7 @@ pub(super) type Places = BTreeMap<String, [f64; 4]>;
 struct Desk<'a> {
     screen: &'a Screen,
     places: Places,
-    /// The window's corner on the screen.
-    corner: [f64; 2],
+    window: String,
     ports: Vec<String>,
     folder: &'a Path,
 }
@@ -60,7 +59,6 @@ pub(super) fn check(
     let program =
         Background::start(screen.on(&mut program).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
     let window = screen.wait_for("^RehearseKit$", &program)?;
-    let corner = screen.corner(&window)?;
     std::thread::sleep(Duration::from_secs(4));
     let said = capture(Command::new("jack_lsp").stderr(Stdio::null()))?;
     let ports: Vec<String> = said
@@ -70,7 +68,7 @@ pub(super) fn check(
         .map(str::to_owned)
         .collect();
     ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
-    let desk = Desk { screen: &screen, places, corner, ports, folder };
+    let desk = Desk { screen: &screen, places, window, ports, folder };
     let mut seen = Vec::new();
     let mut note = |what, level: f64, good| seen.push((what, json!(level), good));
 
@@ -106,33 +104,19 @@ pub(super) fn check(
 
 impl Desk<'_> {
     fn press(&self, label: &str) -> Result<()> {
-        let middle = middle(&self.places, label)?;
-        let [x, y] = [0, 1].map(|axis| (self.corner[axis] + middle[axis]).round().to_string());
-        self.screen.hand(&["mousemove", &x, &y, "sleep", "0.2", "click", "1"])
+        self.screen.at(&self.window, middle(&self.places, label)?, &["click", "1"])
     }
 
     /// Takes a fader at 0 dB by its cap and pulls it below its foot.
     fn drag_down(&self, label: &str) -> Result<()> {
         let [x, y, width, height] = self.places.get(label).with_context(|| format!("there is no {label}"))?;
-        // The cap stands at three quarters of the way up; see the picture.
-        let at = |side: f64, corner: usize| (self.corner[corner] + side).round().to_string();
-        let (x, cap) = (at(x + width / 2.0 - width * 0.02, 0), at(y + height * 0.27, 1));
-        let (middle, foot) = (at(y + height * 0.6, 1), at(y + height * 1.1, 1));
-        let pull = ["mousemove", &x, &cap, "sleep", "0.2", "mousedown", "1", "sleep", "0.2"];
-        self.screen.hand(&pull)?;
-        self.screen.hand(&[
-            "mousemove",
-            &x,
-            &middle,
-            "sleep",
-            "0.2",
-            "mousemove",
-            &x,
-            &foot,
-            "sleep",
-            "0.2",
-        ])?;
-        self.screen.hand(&["mouseup", "1"])
+        // The cap stands at almost three quarters of the way up; see the picture.
+        let at = |part: f64, then: &[&str]| {
+            self.screen.at(&self.window, [x + width * 0.48, y + height * part], then)
+        };
+        at(0.28, &["mousedown", "1"])?;
+        at(0.6, &[])?;
+        at(1.0, &["mouseup", "1"])
     }
 
     /// Walks back with Shift and Tab from the main strip to the one before it, until M mutes something. Gives the

@@ -34,6 +34,23 @@ impl Sound {
         Ok(Self { rate_hz: spec.sample_rate, channels: (0..count).map(channel).collect() })
     }
 
+    /// Writes 32-bit float.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let spec = hound::WavSpec {
+            channels: self.channels.len() as u16,
+            sample_rate: self.rate_hz,
+            bits_per_sample: 32,
+            sample_format: hound::SampleFormat::Float,
+        };
+        let mut writer = hound::WavWriter::create(path, spec)?;
+        for frame in 0..self.frames() {
+            for channel in &self.channels {
+                writer.write_sample(channel[frame])?;
+            }
+        }
+        Ok(writer.finalize()?)
+    }
+
     /// Length in frames.
     pub(crate) fn frames(&self) -> usize {
         self.channels.first().map_or(0, Vec::len)

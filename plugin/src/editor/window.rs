@@ -111,7 +111,12 @@ struct EditorApp {
 impl NiceEguiApp for EditorApp {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
         // Not before the window is there: see `NEVER`.
-        self.watch.get_or_insert_with(|| Watch::start(Arc::clone(&self.shared), ui.ctx().clone()));
+        self.watch.get_or_insert_with(|| {
+            // The window's own thread, which nobody has named: for whoever asks what the window costs.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::thread::set_name(c"rehearsekit-face");
+            Watch::start(Arc::clone(&self.shared), ui.ctx().clone())
+        });
         let view = view(&self.shared);
         let actions = panel_ui(ui, &mut self.panel, &view);
         let acted = !actions.is_empty();

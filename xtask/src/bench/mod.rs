@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures of the README, each by one command, printed as a table and kept as JSON
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
+mod face;
 mod live;
 mod plugin;
 mod quality;
@@ -36,6 +37,9 @@ enum What {
     /// The smallest budget that holds on this machine, and the server's own share of the turnaround
     #[command(after_help = "Example:\n  cargo xtask bench overhead")]
     Overhead(live::OverheadArgs),
+    /// What the plugin's window costs, idle and with a song (under JACK's dummy driver and Xvfb)
+    #[command(after_help = "Example:\n  cargo xtask bench face --minutes 10")]
+    Face(face::Args),
     /// What the plugin's process() costs, at a host's pace
     #[command(after_help = "Example:\n  cargo xtask bench plugin --seconds 10")]
     Plugin(plugin::Args),
@@ -53,6 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Quality(args) => quality::run(args),
         What::Live(args) => live::run(args),
         What::Overhead(args) => live::overhead(args),
+        What::Face(args) => face::run(args),
         What::Plugin(args) => plugin::run(args),
         What::Speed(args) => speed::run(args),
     }

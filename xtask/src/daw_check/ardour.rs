@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::jack::{jack, level};
 use super::screen::Screen;
-use super::sound;
 use crate::shell::{Background, capture, run};
 
 /// Where Debian's package keeps what is not for the `PATH`.
@@ -123,16 +123,6 @@ impl Ardour {
         Ok(out)
     }
 
-    /// JACK without a sound card.
-    pub(super) fn jack(&self) -> Result<Background> {
-        let log = std::fs::File::create(self.folder.join("jackd.log"))?;
-        let mut command = Command::new("jackd");
-        command.args(["-r", "-t", "10000", "-d", "dummy", "-r", "44100", "-p", "512"]);
-        let jack = Background::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
-        run(Command::new("jack_wait").args(["-w", "-t", "20"]))?;
-        Ok(jack)
-    }
-
     /// The session in Ardour's window, playing, with the plugin's editor open. Photographed; and the vocals, which
     /// are all that is left, are muted in the editor. Gives the level on the track's output before and behind that,
     /// in dB below full scale.
@@ -142,7 +132,7 @@ impl Ardour {
         let lines = session.lines().filter(|line| !line.contains("<EngineHints"));
         std::fs::write(self.session_file(), lines.collect::<Vec<_>>().join("\n"))?;
         let screen = Screen::start(77)?;
-        let _jack = self.jack()?;
+        let _jack = jack(&self.folder)?;
         let mut ardour = self.command("ardour");
         ardour.args(["-n", "--no-announcements"]).arg(self.session());
         let log = std::fs::File::create(self.folder.join("ardour.log"))?;
@@ -158,11 +148,11 @@ impl Ardour {
         screen.hand(&["mousemove", "900", "700", "sleep", "0.2", "key", "space"])?;
         std::thread::sleep(Duration::from_secs(2));
         let ports = ["ardour:Song/audio_out 1", "ardour:Song/audio_out 2"].map(str::to_owned);
-        let before = sound::level(&ports, &self.folder)?;
+        let before = level(&ports, &self.folder)?;
         screen.photograph(picture)?;
         let inside = screen.wait_for("^RehearseKit$", &ardour).unwrap_or(editor);
         screen.at(&inside, mute, &["click", "1"])?;
-        let behind = sound::level(&ports, &self.folder)?;
+        let behind = level(&ports, &self.folder)?;
         screen.photograph(&picture.with_extension("muted.png"))?;
         Ok([before, behind])
     }

@@ -5,6 +5,7 @@
 //! are kept below `target/daw-check/`.
 
 mod ardour;
+mod jack;
 mod screen;
 mod sound;
 mod standalone;
@@ -22,6 +23,8 @@ use crate::setup;
 use crate::shell::{Background, capture, target_dir};
 use crate::wav::{Sound, stems_in};
 use ardour::Ardour;
+pub(crate) use jack::jack;
+pub(crate) use screen::Screen;
 
 /// Where the plugin looks for a server when nobody told it of another.
 const DEFAULT_SERVER: &str = "127.0.0.1:7433";
@@ -45,7 +48,8 @@ pub(crate) fn check() -> Result<()> {
     }
     std::fs::create_dir_all(&folder)?;
     let server = kit.serve_at(DEFAULT_SERVER, &[SPLEETER], &folder.join("server.log"))?;
-    let (song, reference) = song(&kit, &server.listen, &folder)?;
+    let (song_path, song) = song(&kit, &folder)?;
+    let reference = vocals(&kit, &server.listen, &song_path, &folder)?;
 
     let ardour = Ardour::new(&folder, &bundles, song.seconds() + 1.0)?;
     let (said, scanned) = ardour.scan()?;
@@ -66,8 +70,7 @@ pub(crate) fn check() -> Result<()> {
     let places = standalone::places()?;
     let mute = standalone::middle(&places, "Vocals mute")?;
     let [before, behind] = ardour.work_the_editor(&folder.join("ardour.png"), mute)?;
-    let alone =
-        standalone::check(&folder.join("song.wav"), &server.listen, places, &folder, || ardour.jack())?;
+    let alone = standalone::check(&song_path, &server.listen, places, &folder)?;
 
     let live = sound::compare(&reference, &played)?;
     let export = sound::compare(&reference, &exported)?;
@@ -105,8 +108,8 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The example song as a file, and its vocals as a bounce of the command makes them.
-fn song(kit: &Kit, server: &str, folder: &Path) -> Result<(Sound, Sound)> {
+/// The example song as `song.wav` in `folder`.
+pub(crate) fn song(kit: &Kit, folder: &Path) -> Result<(PathBuf, Sound)> {
     let example = kit.example_song()?;
     let parts = folder.join("parts");
     let (example, parts_text) = (example.to_string_lossy(), parts.to_string_lossy());
@@ -122,12 +125,17 @@ fn song(kit: &Kit, server: &str, folder: &Path) -> Result<(Sound, Sound)> {
     }
     let song = song.context("the song has no parts")?;
     ensure!(song.rate_hz == 44_100 && song.channels.len() == 2, "the example song is not what it was");
-    let (path, stems) = (folder.join("song.wav"), folder.join("stems"));
-    sound::write(&path, &song)?;
-    let (path, stems_text) = (path.to_string_lossy().into_owned(), stems.to_string_lossy().into_owned());
-    let words = ["stream", &path, "--server", server, "--pace", "fast", "--json", "--out", &stems_text];
-    kit.json(&words)?;
-    Ok((song, Sound::read(&stems.join("vocals.wav"))?))
+    let path = folder.join("song.wav");
+    song.write(&path)?;
+    Ok((path, song))
+}
+
+/// Its vocals as a bounce of the command makes them.
+fn vocals(kit: &Kit, server: &str, song: &Path, folder: &Path) -> Result<Sound> {
+    let stems = folder.join("stems");
+    let (song, out) = (song.to_string_lossy(), stems.to_string_lossy());
+    kit.json(&["stream", &song, "--server", server, "--pace", "fast", "--json", "--out", &out])?;
+    Sound::read(&stems.join("vocals.wav"))
 }
 
 /// [`play`], again while Ardour's Lua and JACK lose each other: they do every third time or so while they connect,
@@ -147,7 +155,7 @@ fn play(ardour: &Ardour) -> Result<(Sound, f64)> {
     for told in ["rolling", "played.json"] {
         let _ = std::fs::remove_file(ardour.folder.join(told));
     }
-    let _jack = ardour.jack()?;
+    let _jack = jack(&ardour.folder)?;
     let playing = ardour.start_lua("play.lua", include_str!("play.lua"))?;
     ardour.wait_for("rolling", &playing)?;
     // Ardour's Lua has no name in JACK, so its ports begin with the colon.

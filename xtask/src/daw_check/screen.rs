@@ -12,7 +12,7 @@ use crate::shell::{Background, capture, run};
 /// Generous; only a hang lasts this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(super) struct Screen {
+pub(crate) struct Screen {
     display: String,
     _manager: Background,
     _server: Background,
@@ -20,7 +20,7 @@ pub(super) struct Screen {
 
 impl Screen {
     /// A screen of 1400 by 900.
-    pub(super) fn start(number: u32) -> Result<Self> {
+    pub(crate) fn start(number: u32) -> Result<Self> {
         let display = format!(":{number}");
         let quiet = |command: &mut Command| {
             Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
@@ -39,12 +39,12 @@ impl Screen {
     }
 
     /// Lets a command use this screen.
-    pub(super) fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("DISPLAY", &self.display)
     }
 
     /// Waits for a window with this in its name, as long as `owner` runs, and gives its number.
-    pub(super) fn wait_for(&self, name: &str, owner: &Background) -> Result<String> {
+    pub(crate) fn wait_for(&self, name: &str, owner: &Background) -> Result<String> {
         let began = Instant::now();
         loop {
             let find = ["search", "--onlyvisible", "--name", name];
@@ -60,18 +60,18 @@ impl Screen {
     }
 
     /// Moves the pointer to a place in a window, in pixels from its corner, and does this there.
-    pub(super) fn at(&self, window: &str, place: [f64; 2], then: &[&str]) -> Result<()> {
+    pub(crate) fn at(&self, window: &str, place: [f64; 2], then: &[&str]) -> Result<()> {
         let [x, y] = place.map(|side| side.round().to_string());
         self.hand(&[&["mousemove", "--window", window, &x, &y, "sleep", "0.3"], then].concat())
     }
 
     /// Moves and presses: xdotool's own words.
-    pub(super) fn hand(&self, words: &[&str]) -> Result<()> {
+    pub(crate) fn hand(&self, words: &[&str]) -> Result<()> {
         capture(self.on(Command::new("xdotool").args(words))).map(drop)
     }
 
     /// A picture of all of it.
-    pub(super) fn photograph(&self, picture: &Path) -> Result<()> {
+    pub(crate) fn photograph(&self, picture: &Path) -> Result<()> {
         run(self.on(Command::new("import").args(["-window", "root"]).arg(picture)))
     }
 }

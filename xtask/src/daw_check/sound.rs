@@ -69,38 +69,6 @@ pub(super) fn fill(path: &Path, samples: &[f32]) -> Result<()> {
     std::fs::write(path, bytes).with_context(name)
 }
 
-/// Writes 32-bit float.
-pub(super) fn write(path: &Path, sound: &Sound) -> Result<()> {
-    let spec = hound::WavSpec {
-        channels: sound.channels.len() as u16,
-        sample_rate: sound.rate_hz,
-        bits_per_sample: 32,
-        sample_format: hound::SampleFormat::Float,
-    };
-    let mut writer = hound::WavWriter::create(path, spec)?;
-    for frame in 0..sound.frames() {
-        for channel in &sound.channels {
-            writer.write_sample(channel[frame])?;
-        }
-    }
-    Ok(writer.finalize()?)
-}
-
-/// How loud it is at these JACK ports, as RMS in dB below full scale, over two seconds from when a gesture made now
-/// must be heard.
-pub(super) fn level(ports: &[String], folder: &Path) -> Result<f64> {
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
-    let out = folder.join("level.wav");
-    let mut recorder = std::process::Command::new("jack_rec");
-    recorder.arg("-f").arg(&out).args(["-d", "2", "-b", "32"]).args(ports);
-    crate::shell::capture(&mut recorder)?;
-    let heard = Sound::read(&out)?;
-    let samples: Vec<f64> = heard.channels.iter().flatten().map(|sample| f64::from(*sample)).collect();
-    anyhow::ensure!(!samples.is_empty(), "nothing was recorded");
-    let power = samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64;
-    Ok(10.0 * (power + 1e-20).log10())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::jack::{jack, level};
 use super::screen::Screen;
-use super::sound;
 use crate::shell::{Background, capture, capture_json, cargo, target_dir};
 
 /// The window as it opens first.
@@ -49,10 +49,9 @@ pub(super) fn check(
     server: &str,
     places: Places,
     folder: &Path,
-    jack: impl FnOnce() -> Result<Background>,
 ) -> Result<Vec<(&'static str, Value, bool)>> {
     let screen = Screen::start(78)?;
-    let _jack = jack()?;
+    let _jack = jack(folder)?;
     let log = std::fs::File::create(folder.join("standalone.log"))?;
     let mut program = Command::new(target_dir().join("bundled").join("rehearsekit-standalone"));
     program.arg("--file").arg(song).args(["--loop", "--backend", "jack", "--server", server]);
@@ -135,6 +134,6 @@ impl Desk<'_> {
 
     /// How loud it is now, in dB below full scale.
     fn level(&self) -> Result<f64> {
-        sound::level(&self.ports, self.folder)
+        level(&self.ports, self.folder)
     }
 }

@@ -1,0 +1,34 @@
+//! JACK with its dummy driver, and an ear at its ports. It ends with its value.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::shell::{Background, capture, run};
+use crate::wav::Sound;
+
+/// JACK without a sound card; its log is `jackd.log` in `folder`.
+pub(crate) fn jack(folder: &Path) -> Result<Background> {
+    let log = std::fs::File::create(folder.join("jackd.log"))?;
+    let mut command = Command::new("jackd");
+    command.args(["-r", "-t", "10000", "-d", "dummy", "-r", "44100", "-p", "512"]);
+    let jack = Background::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
+    run(Command::new("jack_wait").args(["-w", "-t", "20"]))?;
+    Ok(jack)
+}
+
+/// How loud it is at these JACK ports, as RMS in dB below full scale, over two seconds from when a gesture made now
+/// must be heard.
+pub(crate) fn level(ports: &[String], folder: &Path) -> Result<f64> {
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    let out = folder.join("level.wav");
+    let mut recorder = Command::new("jack_rec");
+    recorder.arg("-f").arg(&out).args(["-d", "2", "-b", "32"]).args(ports);
+    capture(&mut recorder)?;
+    let heard = Sound::read(&out)?;
+    let samples: Vec<f64> = heard.channels.iter().flatten().map(|sample| f64::from(*sample)).collect();
+    anyhow::ensure!(!samples.is_empty(), "nothing was recorded");
+    let power = samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64;
+    Ok(10.0 * (power + 1e-20).log10())
+}

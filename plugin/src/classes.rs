@@ -28,7 +28,7 @@ pub trait Kind: Send + 'static {
     const DESCRIPTION: &'static str;
 
     /// Sets a new instance up (the standalone's command line).
-    fn prepare(_shared: &Shared) {}
+    fn prepare(_shared: &Arc<Shared>) {}
 
     /// Puts something in place of the input before it is played (the standalone's file). On the audio thread.
     fn feed(_shared: &Shared, _left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) {}

@@ -75,7 +75,7 @@ pub fn set_by_hand(shared: &Shared, index: usize, normalized: f32) {
 }
 
 /// The value of parameter `index` in 0..=1, without modulation.
-pub(crate) fn normalized(shared: &Shared, index: usize) -> f32 {
+pub fn normalized(shared: &Shared, index: usize) -> f32 {
     let Some(pointer) = shared.pointers().get(index) else { return 0.0 };
     // SAFETY: it points into `shared.params`, which lives as long as `shared`; the values are atomics.
     unsafe { pointer.unmodulated_normalized_value() }

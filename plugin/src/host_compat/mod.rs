@@ -22,7 +22,7 @@
 pub(crate) mod buses;
 pub mod clap;
 pub(crate) mod events;
-pub use events::set_by_hand;
+pub use events::{normalized, set_by_hand};
 pub mod vst3;
 
 /// Pins this library in the host's memory, because a thread of ours could not be ended in time: a little memory

@@ -1,11 +1,12 @@
 //! The standalone: the same plugin and window without a host, over JACK or the system's audio (CPAL). It plays a
 //! WAV or FLAC file through the plugin, or a live input.
 
+mod memory;
 mod options;
 mod song;
 
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use nice_plug::prelude::{Param, nice_export_standalone_with_args};
 use rehearsekit_plugin::classes::{Kind, RehearseKit};
@@ -18,6 +19,8 @@ use self::song::Song;
 
 /// What the audio thread plays instead of the input.
 static SONG: OnceLock<Song> = OnceLock::new();
+/// The instance, to be remembered.
+static PLAYED: OnceLock<Arc<Shared>> = OnceLock::new();
 /// What was asked for on the command line.
 static OPTIONS: OnceLock<Options> = OnceLock::new();
 
@@ -31,19 +34,30 @@ impl Kind for Standalone {
     const CLAP_ID: &'static str = "org.rehearsekit.standalone";
     const DESCRIPTION: &'static str = "Plays a song without your own instrument";
 
-    fn prepare(shared: &Shared) {
+    fn prepare(shared: &Arc<Shared>) {
         shared.set_counts_in();
+        // Nobody else knows a tempo here.
+        set(shared, Control::CLICK_SOURCE, 1.0);
+        if let Some(path) = memory::path() {
+            memory::recall(shared, &path).unwrap_or_else(|problem| tracing::warn!("{problem}"));
+        }
+        let _ = PLAYED.set(Arc::clone(shared));
         let Some(options) = OPTIONS.get() else { return };
+        // What is asked for now counts more than what was left.
         shared.change_settings(|settings| {
-            settings.server.clone_from(&options.server);
-            settings.model.clone_from(&options.model);
-            settings.count_in_bars = options.count_in_bars;
+            if options.server.is_some() {
+                settings.server.clone_from(&options.server);
+            }
+            if options.model.is_some() {
+                settings.model.clone_from(&options.model);
+            }
+            if let Some(bars) = options.count_in_bars {
+                settings.count_in_bars = bars;
+            }
             if let Some(millis) = options.budget_millis {
                 settings.budget_millis = millis;
             }
         });
-        // Nobody else knows a tempo here.
-        set(shared, Control::CLICK_SOURCE, 1.0);
         if let Some(bpm) = options.tempo_bpm {
             set(shared, Control::OWN_TEMPO, shared.params.click.tempo.preview_normalized(bpm));
             set(shared, Control::CLICK_MODE, 1.0);
@@ -91,11 +105,11 @@ fn main() -> ExitCode {
     let backend = std::iter::once(program).chain(options.backend.clone());
     let backend: Vec<String> = backend.collect();
     let _ = OPTIONS.set(options);
-    if nice_export_standalone_with_args::<RehearseKit<Standalone>, _>(backend) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let played = nice_export_standalone_with_args::<RehearseKit<Standalone>, _>(backend);
+    if let (Some(shared), Some(path)) = (PLAYED.get(), memory::path()) {
+        memory::keep(shared, &path).unwrap_or_else(|problem| tracing::warn!("{problem}"));
     }
+    if played { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Settles the rate and reads the file at it.

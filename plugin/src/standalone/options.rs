@@ -26,6 +26,8 @@ Usage: rehearsekit-standalone [OPTIONS]
   --connect-jack-inputs PORT[,PORT]
                        connect the inputs under JACK
 
+What is set in the window is remembered for the next time.
+
 Example: rehearsekit-standalone --file song.flac --tempo 92 --count-in 2";
 
 /// A command line.
@@ -44,7 +46,7 @@ pub(crate) struct Options {
     /// A tempo to click at.
     pub(crate) tempo_bpm: Option<f32>,
     /// Bars before the song.
-    pub(crate) count_in_bars: u32,
+    pub(crate) count_in_bars: Option<u32>,
     /// The rate that was asked for.
     pub(crate) rate_hz: Option<u32>,
     /// Words for the back end.
@@ -103,8 +105,9 @@ pub(crate) fn read(words: Vec<String>) -> Result<Asked, String> {
             "--count-in" => {
                 let text = value()?;
                 let bars = text.parse().ok().filter(|bars| *bars <= MOST_COUNTED);
-                options.count_in_bars =
+                let bars =
                     bars.ok_or_else(|| format!("--count-in takes 0 to {MOST_COUNTED} bars, not '{text}'"))?;
+                options.count_in_bars = Some(bars);
             }
             "-r" | "--sample-rate" => {
                 let text = value()?;
@@ -136,7 +139,7 @@ mod tests {
         assert_eq!((read.looped, read.budget_millis, read.rate_hz), (true, Some(93.0), Some(44_100)));
         assert_eq!(read.backend, ["-p", "256"]);
         let read = options(&["--tempo", "92.5", "--count-in=2"]);
-        assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), 2));
+        assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
     }
 
     #[test]

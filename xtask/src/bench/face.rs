@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let alone = |song: &Path, looped: &[&str], time: Duration| {
         let mut program = Command::new(target_dir().join("bundled").join("rehearsekit-standalone"));
         program.arg("--file").arg(song).args(["--backend", "jack", "--server", &server.listen]).args(looped);
+        program.env("XDG_CONFIG_HOME", &folder);
         let log = std::fs::File::create(folder.join("face-standalone.log"))?;
         let program = screen.on(&mut program).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let program = Background::start(program)?;

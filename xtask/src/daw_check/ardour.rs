@@ -115,8 +115,8 @@ impl Ardour {
     }
 
     /// What Ardour exports of the session, as fast as it goes.
-    pub(super) fn export(&self) -> Result<PathBuf> {
-        let out = self.folder.join("exported.wav");
+    pub(super) fn export(&self, name: &str) -> Result<PathBuf> {
+        let out = self.folder.join(name);
         let mut command = self.command("ardour7-export");
         command.args(["-b", "float", "-o"]).arg(&out).arg(self.session()).arg("session");
         run(&mut command)?;

@@ -30,6 +30,8 @@ pub(crate) use screen::Screen;
 const DEFAULT_SERVER: &str = "127.0.0.1:7433";
 /// What must at least come out: bridged, it would be the mix, whose voice is about as loud as the rest.
 const AGREES_DB: f64 = 15.0;
+/// A new session of Ardour's has 120 beats a minute.
+const BEAT_FRAMES: usize = 22_050;
 /// Of playing.
 const TRIES: u32 = 6;
 
@@ -62,7 +64,7 @@ pub(crate) fn check() -> Result<()> {
 
     let (played, live_input) = play_until_connected(&ardour)?;
     let told = read_json(&folder.join("played.json"))?;
-    let exported = Sound::read(&ardour.export()?)?;
+    let exported = Sound::read(&ardour.export("exported.wav")?)?;
     let kept = plugin_state(&ardour)?;
     ardour.lua("reload.lua", include_str!("reload.lua"))?;
     let reloaded = read_json(&folder.join("reloaded.json"))?;
@@ -70,6 +72,9 @@ pub(crate) fn check() -> Result<()> {
     let places = standalone::places()?;
     let mute = standalone::middle(&places, "Vocals mute")?;
     let [before, behind] = ardour.work_the_editor(&folder.join("ardour.png"), mute)?;
+    ardour.lua("click.lua", include_str!("click.lua"))?;
+    let clicks = Sound::read(&ardour.export("clicks.wav")?)?;
+    let (off, clicks) = sound::off_beat(&clicks, BEAT_FRAMES);
     let alone = standalone::check(&song_path, &server.listen, places, &folder)?;
 
     let live = sound::compare(&reference, &played)?;
@@ -92,6 +97,8 @@ pub(crate) fn check() -> Result<()> {
         ("own input through another track, frames", json!(live_input), live_input < 2_000.0),
         ("the plugin's state after reloading is the same", json!(same), same),
         ("the mute after reloading", reloaded["other_mute"].clone(), reloaded["other_mute"] == json!(1)),
+        ("exported: clicks", json!(clicks), clicks as f64 >= 2.0 * song.seconds() - 1.0),
+        ("exported: frames that a click is off its beat at most", json!(off), off <= 1),
         ("in Ardour's editor: the vocals, dB", json!(before), before > -50.0),
         ("in Ardour's editor: muted with the mouse, dB", json!(behind), behind < -90.0),
     ];

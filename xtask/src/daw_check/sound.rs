@@ -69,9 +69,39 @@ pub(super) fn fill(path: &Path, samples: &[f32]) -> Result<()> {
     std::fs::write(path, bytes).with_context(name)
 }
 
+/// How many frames the clicks in a recording are off a beat that comes every `beat_frames`, the worst of them; and how
+/// many there are. A click is what comes behind a tenth of a second of silence.
+pub(super) fn off_beat(recording: &Sound, beat_frames: usize) -> (usize, usize) {
+    let quiet_frames = recording.rate_hz as usize / 10;
+    let (mut quiet, mut clicks, mut worst) = (quiet_frames, 0, 0);
+    for (at, sample) in recording.channels[0].iter().enumerate() {
+        if sample.abs() < 1e-3 {
+            quiet += 1;
+            continue;
+        }
+        if quiet >= quiet_frames {
+            clicks += 1;
+            let over = at % beat_frames;
+            worst = worst.max(over.min(beat_frames - over));
+        }
+        quiet = 0;
+    }
+    (worst, clicks)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clicks_are_held_against_the_beat() {
+        let mut channel = vec![0.0; 40_000];
+        for at in [0, 10_000, 20_003, 29_998] {
+            channel[at..at + 50].fill(0.5);
+        }
+        let recording = Sound { rate_hz: 44_100, channels: vec![channel] };
+        assert_eq!(off_beat(&recording, 10_000), (3, 4));
+    }
 
     #[test]
     fn a_recording_that_is_late_or_early_is_found() {

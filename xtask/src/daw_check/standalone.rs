@@ -55,6 +55,9 @@ pub(super) fn check(
     let log = std::fs::File::create(folder.join("standalone.log"))?;
     let mut program = Command::new(target_dir().join("bundled").join("rehearsekit-standalone"));
     program.arg("--file").arg(song).args(["--loop", "--backend", "jack", "--server", server]);
+    // Not the user's own: it remembers what it was left at.
+    let config = folder.join("config");
+    program.env("XDG_CONFIG_HOME", &config);
     let program =
         Background::start(screen.on(&mut program).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
     let window = screen.wait_for("^RehearseKit$", &program)?;
@@ -98,6 +101,17 @@ pub(super) fn check(
     let muted = desk.mute_by_keys()?;
     note("standalone, the band muted by keys, dB", muted, muted < back - 0.2 && muted > -40.0);
     screen.photograph(&folder.join("standalone-keys.png"))?;
+    screen.hand(&["key", "alt+F4"])?;
+    let ended = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        program.ended().ok().flatten()
+    });
+    let left = ended.context("the window does not close")?;
+    let kept = std::fs::read_to_string(config.join("rehearsekit").join("standalone.json"));
+    let kept: Value = serde_json::from_str(&kept.context("it kept nothing of what was set")?)?;
+    seen.push(("standalone, ends with its window", json!(left.success()), left.success()));
+    let muted = kept["parameters"]["other_mute"].clone();
+    seen.push(("standalone, remembers the mute", muted.clone(), muted == json!(1.0)));
     Ok(seen)
 }
 

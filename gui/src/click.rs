@@ -256,7 +256,7 @@ fn bar_ui(desk: &mut Desk<'_>, mut row: Rect) {
     if let Some(bars) = click.count_in_bars {
         let half = (row.width() - gap) / 2.0;
         let place = cut_right(&mut row, half, gap);
-        if let Some(bars) = stepper_ui(desk, place, "Count", "bars to count in", bars, 1..=8, 1) {
+        if let Some(bars) = stepper_ui(desk, place, "Count", "bars to count in", bars, 0..=8, 1) {
             desk.actions.push(Action::CountInBars(bars));
         }
     }
@@ -292,12 +292,11 @@ pub(crate) fn stepper_ui(
         more,
         &Press { label: "+", says: &more_says, size: 15.0, ..Press::default() },
     );
-    let moved = if fewer.clicked() {
-        value.saturating_sub(step)
-    } else if greater.clicked() {
-        value + step
-    } else {
-        value
+    let moved = match (fewer.clicked(), greater.clicked()) {
+        (true, _) => value.saturating_sub(step),
+        (_, true) => value + step,
+        // A value from elsewhere stays as it is until it is pressed.
+        _ => return None,
     };
     Some(moved.clamp(*range.start(), *range.end())).filter(|moved| *moved != value)
 }
@@ -336,7 +335,7 @@ fn sound_ui(desk: &mut Desk<'_>, rows: &mut Rows) {
         desk.actions.push(Action::ClickSound(pressed));
     }
     let row = rows.next(1.0);
-    if let Some(path) = desk.field("wav", row, "A WAV file of my own", "Own WAV: drop it or type a path", "")
+    if let Some(path) = desk.field("wav", row, "A WAV file of my own", "Own WAV: type its path", "")
         && !path.is_empty()
     {
         desk.actions.push(Action::OwnWav(path));

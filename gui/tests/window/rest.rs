@@ -72,3 +72,14 @@ fn music_that_does_not_change_needs_no_pictures_of_its_own() {
     }
     assert_eq!(stage.state().panel.next_picture(), None);
 }
+
+#[test]
+fn a_value_from_elsewhere_is_shown_and_not_set() {
+    let mut view = unknown_tempo();
+    view.click.count_in_bars = Some(0);
+    view.click.beats_per_bar = 99;
+    view.look.scale_percent = 30;
+    let mut stage = stage(USUAL, view);
+    stage.run();
+    assert!(stage.state().actions.is_empty(), "{:?}", stage.state().actions);
+}

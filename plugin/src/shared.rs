@@ -60,6 +60,8 @@ pub struct Shared {
     bouncing: AtomicBool,
     /// Whether the part of a block that is played is not its first, and the host said nothing of it.
     is_carried: AtomicBool,
+    /// See [`AudioSetup::tells_of_output`].
+    tells_of_output: AtomicBool,
     /// Whether the player can ask for a count-in: in the standalone, where no host has a pre-roll.
     counts_in: AtomicBool,
     host: Mutex<Option<Arc<dyn HostSide>>>,
@@ -88,6 +90,7 @@ impl Default for Shared {
             rate_hz: AtomicU32::new(0),
             bouncing: AtomicBool::new(false),
             is_carried: AtomicBool::new(false),
+            tells_of_output: AtomicBool::new(false),
             counts_in: AtomicBool::new(false),
             host: Mutex::new(None),
         }
@@ -165,8 +168,19 @@ impl Shared {
         self.is_carried.load(Ordering::Relaxed)
     }
 
+    /// The host is one of those, from the next activation on; see [`AudioSetup::tells_of_output`]. Main thread.
+    pub fn set_tells_of_output(&self) {
+        self.tells_of_output.store(true, Ordering::Relaxed);
+    }
+
+    /// See [`AudioSetup::tells_of_output`].
+    pub fn tells_of_output(&self) -> bool {
+        self.tells_of_output.load(Ordering::Relaxed)
+    }
+
     /// Builds the engine. Main thread.
     pub fn activate(&self, setup: AudioSetup) {
+        let setup = AudioSetup { tells_of_output: self.tells_of_output(), ..setup };
         self.set_rate(setup.rate_hz);
         *lock(&self.setup) = Some(setup);
         self.bouncing.store(false, Ordering::Relaxed);

@@ -69,6 +69,8 @@ pub struct AudioEngine {
     automation: Automation,
     song: Song,
     metronome: Metronome,
+    /// What goes in is this much further in the song than the host says.
+    told_late_frames: i64,
     click: ClickValues,
     click_in_main: bool,
     gains: [StemGains; STRIPS],
@@ -87,21 +89,24 @@ pub(crate) struct Parts {
     pub(crate) stems: Option<rtrb::Consumer<StemSlot>>,
     pub(crate) offline: Option<Offline>,
     pub(crate) metronome: Metronome,
+    /// The latency, or nothing where the host tells of what comes out.
+    pub(crate) told_ahead_frames: u32,
     pub(crate) run: Arc<Run>,
 }
 
 impl AudioEngine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { playout, feed, stems, offline, metronome, run } = parts;
+        let Parts { playout, feed, stems, offline, metronome, told_ahead_frames, run } = parts;
         let config = *playout.config();
         let frames = config.max_block_frames as usize;
         Self {
             playout,
             feed,
             stems,
-            automation: Automation::new(config.latency_frames),
+            automation: Automation::new(told_ahead_frames),
             song: Song::default(),
             metronome,
+            told_late_frames: (config.latency_frames - told_ahead_frames).into(),
             click: ClickValues::default(),
             click_in_main: true,
             gains: [StemGains::default(); STRIPS],
@@ -135,6 +140,7 @@ impl AudioEngine {
                 self.adopt_mixer();
             }
             let song_position = transport.song_position_frames.unwrap_or_default();
+            let song_position = song_position.saturating_add(self.told_late_frames);
             while played < frames {
                 let count = self.piece[0].len().min(frames - played);
                 let end = played + count;

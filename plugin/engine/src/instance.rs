@@ -46,12 +46,16 @@ pub struct AudioSetup {
     pub offline: bool,
     /// How long an offline render stands still for one chunk before it gives up.
     pub offline_patience: Duration,
+    /// Whether the host's transport and automation are meant for what comes out meanwhile, and not for what goes in
+    /// (Ardour).
+    pub tells_of_output: bool,
 }
 
 impl AudioSetup {
     /// A set-up with the usual patience of 60 s.
     pub fn new(rate_hz: u32, max_block_frames: u32, offline: bool) -> Self {
-        Self { rate_hz, max_block_frames, offline, offline_patience: OFFLINE_PATIENCE }
+        let offline_patience = OFFLINE_PATIENCE;
+        Self { rate_hz, max_block_frames, offline, offline_patience, tells_of_output: false }
     }
 }
 
@@ -181,13 +185,16 @@ impl Instance {
         let remote = link.as_ref().map(|(link, _)| link.remote());
         let (mix, stems) = ends.map(|Ends { mix, stems }| (mix, stems)).unzip();
         let rate = SampleRate::new(setup.rate_hz).ok();
-        let (metronome, own_sounds) = Metronome::new(rate, latency_frames, most_frames as usize);
+        // How much later than it is told something is heard.
+        let told_ahead_frames = if setup.tells_of_output { 0 } else { latency_frames };
+        let (metronome, own_sounds) = Metronome::new(rate, told_ahead_frames, most_frames as usize);
         let engine = AudioEngine::new(Parts {
             playout,
             feed: Feed::new(mix),
             stems,
             offline: setup.offline.then(|| Offline::new(remote, setup.offline_patience)),
             metronome,
+            told_ahead_frames,
             run: Arc::clone(&run),
         });
         let active = Active { setup, latency_frames, run, link, own_sounds };

@@ -15,8 +15,17 @@ const LATENCY: usize = 12_000;
 const BEAT: usize = 24_000;
 
 /// Plays silence over a map of 120 beats a minute; `set` sees the host before each block, with its first frame.
-fn played(frames: usize, settings: Settings, mut set: impl FnMut(&mut Host, usize)) -> Host {
-    let mut host = Host::new(settings, AudioSetup::new(RATE, 8_192, false));
+fn played(frames: usize, settings: Settings, set: impl FnMut(&mut Host, usize)) -> Host {
+    played_in(AudioSetup::new(RATE, 8_192, false), frames, settings, set)
+}
+
+fn played_in(
+    setup: AudioSetup,
+    frames: usize,
+    settings: Settings,
+    mut set: impl FnMut(&mut Host, usize),
+) -> Host {
+    let mut host = Host::new(settings, setup);
     let mut size = sizes(5, 3_000);
     let mut at = 0;
     while at < frames {
@@ -97,6 +106,19 @@ fn the_host_switches_it_on_with_the_audio_it_switches_it_on_for() {
         host.mixer.click.mode = if at > BEAT + BEAT / 2 { ClickMode::On } else { ClickMode::Off };
     });
     assert_eq!(onsets(&host.out.main[0][..150_000]), every_beat(150_000)[2..]);
+}
+
+/// Ardour is such a host: neither its beats nor its automation wait for the latency.
+#[test]
+fn a_host_that_tells_of_what_comes_out_is_believed() {
+    let deaf = Deaf::new();
+    let setup = AudioSetup { tells_of_output: true, ..AudioSetup::new(RATE, 8_192, false) };
+    let host = played_in(setup, 150_000, deaf.settings(), |host, at| {
+        host.mixer.click.mode = if at > BEAT + BEAT / 2 { ClickMode::On } else { ClickMode::Off };
+    });
+    assert_eq!(host.engine.latency_frames() as usize, LATENCY, "the audio takes its time all the same");
+    let expected: Vec<usize> = (2 * BEAT..150_000).step_by(BEAT).collect();
+    assert_eq!(onsets(&host.out.main[0][..150_000]), expected);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nice_plug::wrapper::vst3::{Vst3Plugin, Wrapper};
-use vst3::Class;
 use vst3::Steinberg::Vst::{
     BusDirection, BusInfo, ChannelContext::IInfoListener, IAudioProcessor, IComponent, IComponentTrait,
-    IEditController, IEditControllerTrait, IPrefetchableSupport, IProcessContextRequirements, IUnitInfo,
-    IoMode, MediaType, ParameterInfo, ProcessSetup, RoutingInfo, SpeakerArrangement,
+    IEditController, IEditControllerTrait, IHostApplication, IHostApplicationTrait, IPrefetchableSupport,
+    IProcessContextRequirements, IUnitInfo, IoMode, MediaType, ParameterInfo, ProcessSetup, RoutingInfo,
+    SpeakerArrangement, String128,
 };
 use vst3::Steinberg::{FUnknown, IBStream, IPluginBaseTrait, TBool, TUID, int32, kResultOk, tresult};
+use vst3::{Class, ComRef};
 
 use super::handler::Handler;
 use super::numbers::{INPUT, MONO, STEREO};
@@ -20,6 +21,24 @@ use crate::host_compat::buses::{Layout, MAX_OUTPUTS};
 use crate::host_compat::events::ParamTable;
 use crate::params::PARAM_COUNT;
 use crate::shared::Shared;
+
+/// Hosts that run a plugin with the time, and with the automation, of what comes out of it: Ardour, and what is made
+/// of it.
+const TELL_OF_OUTPUT: [&str; 2] = ["Ardour", "Mixbus"];
+
+/// The host's name.
+///
+/// # Safety
+/// `context` is null or what a host hands to `initialize`.
+unsafe fn name_of(context: *mut FUnknown) -> Option<String> {
+    // SAFETY: null or the host's object.
+    let host = unsafe { ComRef::from_raw(context) }?.cast::<IHostApplication>()?;
+    let mut name: String128 = [0; 128];
+    // SAFETY: a place of ours to write to.
+    let told = unsafe { host.getName(&mut name) } == kResultOk;
+    let units = || name.iter().take_while(|unit| **unit != 0).copied();
+    told.then(|| char::decode_utf16(units()).map(|unit| unit.unwrap_or('\u{fffd}')).collect())
+}
 
 /// What was agreed about the buses.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +132,11 @@ impl<P: Vst3Plugin> Drop for Object<P> {
 
 impl<P: Vst3Plugin> IPluginBaseTrait for Object<P> {
     unsafe fn initialize(&self, context: *mut FUnknown) -> tresult {
+        // SAFETY: null or the host's object, valid for this call.
+        let host = unsafe { name_of(context) }.unwrap_or_default();
+        if TELL_OF_OUTPUT.iter().any(|name| host.starts_with(name)) {
+            self.shared.set_tells_of_output();
+        }
         // SAFETY: forwarded as the host called it.
         unsafe { self.inner.initialize(context) }
     }

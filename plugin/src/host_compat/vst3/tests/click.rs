@@ -1,8 +1,15 @@
 //! The click in a VST3 host that tells all that the format can: sevenths with bar positions, a tempo that moves, jumps.
 //! (Which of it DawDreamer can do is tested there.) What is true is said by an oracle that knows the song alone.
 
+use std::ffi::c_void;
+
 use nice_plug::prelude::Param;
-use vst3::Steinberg::Vst::{IAudioProcessorTrait, ProcessContext, ProcessContext_::StatesAndFlags_};
+use vst3::Steinberg::Vst::{
+    IAudioProcessorTrait, IHostApplication, IHostApplicationTrait, ProcessContext,
+    ProcessContext_::StatesAndFlags_, String128,
+};
+use vst3::Steinberg::{IPluginBaseTrait, TUID, kNotImplemented, kResultOk, tresult};
+use vst3::{Class, ComWrapper};
 
 use self::song::{Part, Song};
 use super::host::{Changes, block};
@@ -25,6 +32,8 @@ struct Stage {
     song: Song,
     says_bars: bool,
     automates: bool,
+    /// What it tells is meant for what comes out meanwhile.
+    is_ardour: bool,
 }
 
 impl Stage {
@@ -52,6 +61,7 @@ impl Stage {
 
     /// The clicks in the heard audio, from which the latency is taken: frames and kinds.
     fn play(&self, object: &Object<RehearseKit<Main>>, deeds: &[Deed], blocks: usize) -> Vec<(u64, usize)> {
+        let latency = if self.is_ardour { 0 } else { LATENCY };
         // SAFETY: as a host calls it.
         unsafe { object.setProcessing(1) };
         let fader = object.table.id(1).unwrap();
@@ -72,8 +82,8 @@ impl Stage {
                 done += count;
             }
         }
-        assert!(out[..LATENCY].iter().all(|sample| *sample == 0.0), "a click before its time");
-        let heard = out[LATENCY..].iter().enumerate().filter(|(_, sample)| **sample != 0.0);
+        assert!(out[..latency].iter().all(|sample| *sample == 0.0), "a click before its time");
+        let heard = out[latency..].iter().enumerate().filter(|(_, sample)| **sample != 0.0);
         let kind =
             |sample: f32| KIND_GAINS.iter().position(|gain| *gain == sample).expect("no click, or two");
         heard.map(|(at, &sample)| (at as u64, kind(sample))).collect()
@@ -91,7 +101,7 @@ impl Stage {
             }
             position += frames as f64;
         }
-        let object = clicking();
+        let object = clicking(self.is_ardour.then_some("Ardour"));
         for blocks in [64, 512, 2_048, 0] {
             let heard = self.play(&object, deeds, blocks);
             for ((frame, kind), (at, expected)) in heard.iter().zip(&truth) {
@@ -104,8 +114,14 @@ impl Stage {
 }
 
 /// A plugin whose click is one sample, which tells its kind.
-fn clicking() -> vst3::ComWrapper<Object<RehearseKit<Main>>> {
+fn clicking(host: Option<&str>) -> ComWrapper<Object<RehearseKit<Main>>> {
     let object = main_class();
+    if let Some(name) = host {
+        let application =
+            ComWrapper::new(Application(name.to_owned())).to_com_ptr::<IHostApplication>().unwrap();
+        // SAFETY: as a host calls it.
+        assert_eq!(unsafe { object.initialize(application.as_ptr().cast()) }, kResultOk);
+    }
     let file =
         std::env::temp_dir().join(format!("rehearsekit-click-{}-{:p}.wav", std::process::id(), &*object));
     let spec = hound::WavSpec {
@@ -128,6 +144,26 @@ fn clicking() -> vst3::ComWrapper<Object<RehearseKit<Main>>> {
     object
 }
 
+/// A host that has a name.
+struct Application(String);
+
+impl Class for Application {
+    type Interfaces = (IHostApplication,);
+}
+
+impl IHostApplicationTrait for Application {
+    unsafe fn getName(&self, name: *mut String128) -> tresult {
+        // SAFETY: the plugin gives a place to write to.
+        let name = unsafe { &mut *name };
+        name.iter_mut().zip(self.0.encode_utf16()).for_each(|(to, unit)| *to = unit);
+        kResultOk
+    }
+
+    unsafe fn createInstance(&self, _: *mut TUID, _: *mut TUID, _: *mut *mut c_void) -> tresult {
+        kNotImplemented
+    }
+}
+
 fn part(frames: f64, bpm: [f64; 2]) -> Part {
     Part { frames, bpm }
 }
@@ -137,14 +173,14 @@ fn in_sevens_and_where_the_meter_changes() {
     let meters = vec![(0.0, (4, 4)), (8.0, (7, 8)), (15.0, (3, 4)), (18.0, (7, 8)), (21.5, (4, 4))];
     for says_bars in [true, false] {
         let song = Song::steady(RATE, 150.0, (7, 8));
-        Stage { song, says_bars, automates: false }.check(&[(Some(0), 300_000)], 2e-3);
+        Stage { song, says_bars, automates: false, is_ardour: false }.check(&[(Some(0), 300_000)], 2e-3);
         let song = Song { meters: meters.clone(), ..Song::steady(RATE, 133.0, (4, 4)) };
-        Stage { song, says_bars, automates: true }.check(&[(Some(0), 600_000)], 2e-3);
+        Stage { song, says_bars, automates: true, is_ardour: false }.check(&[(Some(0), 600_000)], 2e-3);
     }
     // A playhead within a bar that does not begin where sevens from the start would: only its bar position tells.
     let song = Song { meters: vec![(0.0, (3, 4)), (9.0, (7, 8))], ..Song::steady(RATE, 133.0, (3, 4)) };
     let from = song.frame_of(13.0) as i64;
-    Stage { song, says_bars: true, automates: false }.check(&[(Some(from), 300_000)], 2e-3);
+    Stage { song, says_bars: true, automates: false, is_ardour: false }.check(&[(Some(from), 300_000)], 2e-3);
 }
 
 #[test]
@@ -159,7 +195,7 @@ fn where_the_tempo_moves_and_a_fader_does_too() {
     ];
     for automates in [false, true] {
         let song = Song { rate_hz: RATE, parts: parts.clone(), meters: vec![(0.0, (4, 4))] };
-        Stage { song, says_bars: true, automates }.check(&[(Some(0), 440_000)], 0.01);
+        Stage { song, says_bars: true, automates, is_ardour: false }.check(&[(Some(0), 440_000)], 0.01);
     }
 }
 
@@ -178,5 +214,16 @@ fn where_the_playhead_jumps() {
         (Some(44_099), 30_000),
         (Some(-30_000), 60_000),
     ];
-    Stage { song, says_bars: true, automates: false }.check(&deeds, 0.01);
+    Stage { song, says_bars: true, automates: false, is_ardour: false }.check(&deeds, 0.01);
+}
+
+/// Ardour plays a track's audio a latency early, and tells the time of what comes out: seen in its export, where the
+/// click was late by the latency.
+#[test]
+fn in_ardour_which_tells_the_time_of_what_comes_out() {
+    for meter in [(4, 4), (7, 8)] {
+        let song = Song::steady(RATE, 133.0, meter);
+        let stage = Stage { song, says_bars: false, automates: true, is_ardour: true };
+        stage.check(&[(None, 5_000), (Some(-5_000), 300_000), (Some(90_000), 100_000)], 2e-3);
+    }
 }

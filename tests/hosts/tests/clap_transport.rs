@@ -113,7 +113,19 @@ fn a_loop_over_the_muted_vocal_never_lets_it_through() {
     let song = |position: u64, channel: usize| music_at(position % turn as u64, RATE, channel);
     let turns = track.play(|player| {
         player.playhead = Some(Playhead { playing: true, position: 0, tempo: 120.0, beats: 0.0 });
-        player.play_until("live", BLOCK, song, has_vocals);
+        // Stem outputs are behind the mute: what tells is whether the main output is the song with its voice.
+        let lets_through = |player: &Player, from: usize| {
+            let (main, latency) = (&player.out[0][0], player.latency);
+            (from.max(latency)..main.len().saturating_sub(SLOT)).step_by(SLOT).any(|at| {
+                let dry = |i: usize| song((i - latency) as u64, 0);
+                let is_song = (at..at + SLOT).all(|i| (main[i] - dry(i)).abs() < 1e-6);
+                is_song && peak(&main[at..at + SLOT]) > 1e-3
+            })
+        };
+        player.play_until("live", BLOCK, song, |player| {
+            let heard = player.out[0][0].len();
+            heard > player.latency + 20 * BLOCK && !lets_through(player, heard - 10 * BLOCK)
+        });
         let (mut good, mut turns) = (0, 0);
         while good < 8 {
             turns += 1;
@@ -125,18 +137,11 @@ fn a_loop_over_the_muted_vocal_never_lets_it_through() {
             // Back to the loop's start.
             let playhead = player.playhead.as_mut().unwrap();
             (playhead.position, playhead.beats) = (0, 0.0);
-            good = if bridged(&player.out, from).is_none() { good + 1 } else { 0 };
+            good = if lets_through(player, from) { 0 } else { good + 1 };
         }
         turns
     });
     println!("{turns} turns for eight good ones");
-}
-
-/// Whether the newest vocals are there.
-fn has_vocals(player: &Player) -> bool {
-    let vocals = &player.out[VOCALS][0];
-    vocals.len() > player.latency + 20 * BLOCK
-        && vocals[vocals.len() - 10 * BLOCK..].chunks(SLOT).all(|slot| peak(slot) > 0.0)
 }
 
 /// Another budget while it plays: the old latency stays to the frame until the host restarts, as it was asked to.

@@ -177,7 +177,7 @@ fn the_view_says_what_each_budget_buys_and_remembers_it_without_a_server() {
 
     // The server is gone, and what it said is still there.
     wire.cut(true);
-    host.play_until("without a server", silence, |_, view| view.link == LinkView::Connecting);
+    host.play_until("without a server", silence, |_, view| view.link == LinkView::Looking);
     assert_eq!(host.instance.view().offers, offers);
     host.instance.configure(Settings { model: Some("another".to_owned()), ..settings });
     host.play_until("forgotten", silence, |_, view| view.offers.is_empty());

@@ -3,7 +3,7 @@
 //! for typing.
 
 use egui::{
-    Align2, Event, EventFilter, Key, Modifiers, MouseWheelUnit, Rect, Response, Sense, Ui, WidgetInfo,
+    Align2, Event, EventFilter, Key, Modifiers, MouseWheelUnit, Pos2, Rect, Response, Sense, Ui, WidgetInfo,
 };
 
 use crate::kit::{Desk, id};
@@ -34,6 +34,8 @@ pub(crate) struct Grip<'t> {
 pub(crate) struct Held {
     pub(crate) control: Control,
     position: f32,
+    /// Where the pointer was when it was last asked.
+    pointer: Pos2,
     /// Whether it was still there in this picture.
     pub(crate) seen: bool,
 }
@@ -43,6 +45,7 @@ pub(crate) fn grip_ui(desk: &mut Desk<'_>, rect: Rect, grip: &Grip<'_>) -> Respo
     let id = id(grip.control);
     let response = desk.ui.interact(rect, id, Sense::click_and_drag());
     let fine = desk.ui.input(|i| i.modifiers.shift || i.modifiers.command || i.modifiers.ctrl);
+    let pointer = response.interact_pointer_pos().or(desk.ui.input(|i| i.pointer.latest_pos()));
     let set = |desk: &mut Desk<'_>, value: f32| {
         if value != grip.value {
             let control = grip.control;
@@ -52,7 +55,8 @@ pub(crate) fn grip_ui(desk: &mut Desk<'_>, rect: Rect, grip: &Grip<'_>) -> Respo
 
     if response.drag_started() {
         let position = grip.law.position(grip.value);
-        desk.panel.held = Some(Held { control: grip.control, position, seen: true });
+        let pointer = pointer.unwrap_or_default() - response.drag_delta();
+        desk.panel.held = Some(Held { control: grip.control, position, pointer, seen: true });
         desk.actions.push(Action::Begin(grip.control));
     }
     if response.clicked() || response.drag_started() {
@@ -61,7 +65,10 @@ pub(crate) fn grip_ui(desk: &mut Desk<'_>, rect: Rect, grip: &Grip<'_>) -> Respo
     }
     if let Some(held) = desk.panel.held.as_mut().filter(|held| held.control == grip.control) {
         held.seen = true;
-        let delta = response.drag_delta();
+        // Not egui's own way of dragging, which forgets what is moved in the picture in which it is let go.
+        let now = pointer.unwrap_or(held.pointer);
+        let delta = now - held.pointer;
+        held.pointer = now;
         let way = (if grip.vertical { -delta.y } else { delta.x }) * if fine { FINE } else { 1.0 };
         if way != 0.0 {
             held.position = (held.position + way / grip.travel.max(1.0)).clamp(0.0, 1.0);

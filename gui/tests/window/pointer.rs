@@ -154,6 +154,32 @@ fn faders_and_slots_follow_the_hand() {
     assert_eq!(last_of_gesture(&dry, Control::Wet), 0.0);
 }
 
+/// A slow machine shows no picture between the last move and letting go.
+#[test]
+fn what_is_moved_in_the_picture_in_which_it_is_let_go_counts() {
+    let mut stage = stage(USUAL, live());
+    stage.run();
+    let from = stage.get_by_label_contains("Main fader").rect().center();
+    stage.drag_at(from);
+    stage.run();
+    stage.hover_at(from + vec2(0.0, 20.0));
+    stage.run();
+    for event in [
+        egui::Event::PointerMoved(from + vec2(0.0, 900.0)),
+        egui::Event::PointerButton {
+            pos: from + vec2(0.0, 900.0),
+            button: egui::PointerButton::Primary,
+            pressed: false,
+            modifiers: Modifiers::NONE,
+        },
+    ] {
+        stage.input_mut().events.push(event);
+    }
+    stage.run();
+    let actions = std::mem::take(&mut stage.state_mut().actions);
+    assert_eq!(last_of_gesture(&actions, Control::MasterGain), FADER_FOOT_DB);
+}
+
 #[test]
 fn a_click_beside_the_cap_moves_nothing() {
     let mut stage = stage(USUAL, live());

@@ -55,7 +55,8 @@ pub(crate) fn grip_ui(desk: &mut Desk<'_>, rect: Rect, grip: &Grip<'_>) -> Respo
 
     if response.drag_started() {
         let position = grip.law.position(grip.value);
-        let pointer = pointer.unwrap_or_default() - response.drag_delta();
+        // From where it was pressed: what was moved before it became a drag counts too.
+        let pointer = desk.ui.input(|i| i.pointer.press_origin()).or(pointer).unwrap_or_default();
         desk.panel.held = Some(Held { control: grip.control, position, pointer, seen: true });
         desk.actions.push(Action::Begin(grip.control));
     }

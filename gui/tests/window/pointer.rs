@@ -154,6 +154,23 @@ fn faders_and_slots_follow_the_hand() {
     assert_eq!(last_of_gesture(&dry, Control::Wet), 0.0);
 }
 
+/// A slow machine shows no picture between pressing and the first move.
+#[test]
+fn what_is_moved_in_the_picture_in_which_it_is_pressed_counts() {
+    let mut stage = stage(USUAL, live());
+    stage.run();
+    let from = stage.get_by_label_contains("Main fader").rect().center();
+    stage.hover_at(from);
+    stage.run();
+    stage.drag_at(from);
+    stage.event(Event::PointerMoved(from + vec2(0.0, 900.0)));
+    stage.run();
+    stage.drop_at(from + vec2(0.0, 900.0));
+    stage.run();
+    let actions = std::mem::take(&mut stage.state_mut().actions);
+    assert_eq!(last_of_gesture(&actions, Control::MasterGain), FADER_FOOT_DB);
+}
+
 /// A slow machine shows no picture between the last move and letting go.
 #[test]
 fn what_is_moved_in_the_picture_in_which_it_is_let_go_counts() {

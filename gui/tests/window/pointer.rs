@@ -159,7 +159,7 @@ fn faders_and_slots_follow_the_hand() {
 fn what_is_moved_in_the_picture_in_which_it_is_pressed_counts() {
     let mut stage = stage(USUAL, live());
     stage.run();
-    let from = stage.get_by_label_contains("Main fader").rect().center();
+    let from = middle(&stage, "Main fader");
     stage.hover_at(from);
     stage.run();
     stage.drag_at(from);
@@ -176,7 +176,7 @@ fn what_is_moved_in_the_picture_in_which_it_is_pressed_counts() {
 fn what_is_moved_in_the_picture_in_which_it_is_let_go_counts() {
     let mut stage = stage(USUAL, live());
     stage.run();
-    let from = stage.get_by_label_contains("Main fader").rect().center();
+    let from = middle(&stage, "Main fader");
     stage.drag_at(from);
     stage.run();
     stage.hover_at(from + vec2(0.0, 20.0));

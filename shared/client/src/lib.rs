@@ -15,9 +15,12 @@ pub mod congestion;
 mod dial;
 mod downstream;
 mod error;
+pub mod known;
 mod link;
 pub mod offers;
+pub mod pairing;
 pub mod rates;
+mod reach;
 mod sender;
 pub mod stats;
 mod streaming;
@@ -27,10 +30,15 @@ pub mod trust;
 mod upstream;
 
 pub use error::LinkError;
+pub use known::{KnownError, KnownServer, KnownServers};
 pub use link::{Link, LinkConfig, LinkEnd, LinkRemote, LinkState, connect};
 pub use offers::{BudgetOffer, STANDARD_BUDGETS_MILLIS};
+pub use pairing::{NewPairing, PairRequest, PairingFailure, pair};
 pub use rates::Decimation;
-pub use rehearsekit_protocol::{OpenRequest, Opened, Refusal, RefusalCode};
+pub use reach::Finder;
+pub use rehearsekit_protocol::{
+    OpenRequest, Opened, PairingCode, PairingCodeError, Refusal, RefusalCode, Token,
+};
 pub use stats::{LinkStats, Percentiles};
 pub use transport::TlsError;
 pub use trust::{Fingerprint, FingerprintError, ServerTrust};

@@ -16,7 +16,9 @@ pub enum Trouble {
     #[error("the search for servers does not start ({0}): type the server's address instead")]
     CannotStart(String),
     /// Only loopback is up.
-    #[error("this machine is on no network: connect it by cable or Wi-Fi, or start a server here")]
+    #[error(
+        "this machine is on no network: connect it by cable or Wi-Fi. A server on this machine has the address 127.0.0.1"
+    )]
     NoNetwork,
     /// Somebody holds the port without sharing it.
     #[error(

@@ -5,6 +5,7 @@
 //! run the pipeline that `engine` opened, and the chunks go back through the session. [`http`] only watches.
 //! This crate must never print, parse a command line, or end the process.
 
+mod announce;
 pub mod config;
 pub mod data_dir;
 pub mod engine;

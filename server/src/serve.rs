@@ -13,6 +13,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    announce,
     config::Config,
     data_dir::{self, DataDirError},
     engine::{Engine, ModelEngine},
@@ -160,10 +161,13 @@ pub async fn run_with(
     let fingerprint = identity.fingerprint();
     tracing::info!(%quic_address, %http_address, %fingerprint, "listening");
     told(Event::Listening { quic: quic_address, http: http_address, fingerprint });
+    let announcing = announce::start(&shared, fingerprint, quic_address, http_address);
 
     let result = until_shutdown(&shared, &mut told, shutdown).await;
 
     shared.drain();
+    // Who admits nobody is not to be found any more.
+    let goodbye = announcing.map(announce::Announcing::end);
     told(Event::Draining);
     if result.is_ok() {
         drain(&shared).await;
@@ -176,6 +180,11 @@ pub async fn run_with(
     endpoint
         .close(quic::close_code(rehearsekit_protocol::CloseReason::ServerShutdown), b"the server shuts down");
     let _ = tokio::time::timeout(GOODBYES_WITHIN, endpoint.wait_idle()).await;
+    if let Some(goodbye) = goodbye
+        && tokio::time::timeout(GOODBYES_WITHIN, goodbye).await.is_err()
+    {
+        tracing::warn!("the announcement did not end in time");
+    }
     if tokio::time::timeout(GOODBYES_WITHIN, watching).await.is_err() {
         tracing::warn!("some HTTP requests did not end in time");
     }

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Run the separation server
     Serve(ServeArgs),
+    /// List the servers that announce themselves on this network
+    Servers(ServersArgs),
     /// List, fetch, check and carry models
     Models(ModelsArgs),
     /// Show the server's configuration
@@ -204,6 +206,21 @@ pub(crate) struct SettingArgs {
     /// Any other key of the configuration, as KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Example:\n  rehearsekit servers --seconds 5 --json\n\n\
+     Servers are found by multicast DNS (UDP port 5353). Names are what servers say of themselves; who a server\n\
+     is shows in its fingerprint. Where none is found, the reason is said as far as it can be known.\n\n{EXIT_CODES}"
+))]
+pub(crate) struct ServersArgs {
+    /// Search for this long
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
+    pub(crate) seconds: Duration,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -1,4 +1,4 @@
-//! The `rehearsekit` command: separate, stream, eval, serve, models, config, doctor.
+//! The `rehearsekit` command: separate, stream, eval, serve, servers, models, config, doctor.
 //!
 //! Results go to stdout (one JSON document with `--json`), everything else to stderr. This crate must never
 //! hold logic that the plugin or the server would need too: it parses, calls the libraries and reports.
@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod separate;
 mod serve;
+mod servers;
 mod stream;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Stream(args) => stream::run(args),
         Command::Eval(args) => eval::run(args, data),
         Command::Serve(args) => serve::run(args, data),
+        Command::Servers(args) => servers::run(args),
         Command::Models(args) => models::run(args, data),
         Command::Config(args) => config::run(args, data),
         Command::Doctor(args) => doctor::run(args, data),

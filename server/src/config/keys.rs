@@ -129,13 +129,29 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "server_name",
-        about: "name that clients show for this server",
+        about: "name that clients show for this server (default: the host's name)",
         right: "write a name of 1 to 64 bytes without control characters",
         set: |config, value| {
             let fits = |name: &&str| (1..=64).contains(&name.len()) && !name.chars().any(char::is_control);
             assign(&mut config.server_name, value.one().filter(fits).map(str::to_owned))
         },
         show: |config| quoted(&config.server_name),
+    },
+    Key {
+        name: "announce",
+        about: "announce this server to its network (multicast DNS), unless it listens on loopback only",
+        right: "write true or false",
+        set: |config, value| {
+            assign(
+                &mut config.announce,
+                match value.one()?.trim() {
+                    "true" => Some(true),
+                    "false" => Some(false),
+                    _ => None,
+                },
+            )
+        },
+        show: |config| config.announce.to_string(),
     },
     Key {
         name: "drain_seconds",
@@ -160,10 +176,19 @@ pub(super) fn defaults(data: PathBuf) -> Config {
         workers: 0,
         max_sessions: 16,
         log: "info".to_owned(),
-        server_name: "RehearseKit".to_owned(),
+        server_name: host_name(),
+        announce: true,
         drain: Duration::from_secs(10),
         origins: Vec::new(),
     }
+}
+
+/// This machine's name without its domain, or the program's where that is no name for people.
+fn host_name() -> String {
+    let full = gethostname::gethostname();
+    let name = full.to_str().and_then(|name| name.split('.').next()).unwrap_or_default();
+    let good = (1..=64).contains(&name.len()) && name != "localhost" && !name.chars().any(char::is_control);
+    if good { name.to_owned() } else { "RehearseKit".to_owned() }
 }
 
 fn assign<T>(field: &mut T, value: Option<T>) -> Option<()> {

@@ -20,8 +20,8 @@ pub mod view;
 
 pub use panel::{Panel, panel_ui};
 pub use view::{
-    Action, BudgetView, ClickMode, ClickView, Control, LinkState, LinkView, Look, MasterView, PartMode,
-    PartView, StripView, Subdivision, TempoSource, View,
+    Action, BudgetView, ClickMode, ClickView, Control, LinkState, LinkView, Look, MasterView, PairingView,
+    PartMode, PartView, ServerView, Standing, StripView, Subdivision, TempoSource, View,
 };
 
 /// The foot of every fader in dB: at or below it there is silence.

@@ -61,3 +61,10 @@ pub enum PairingView {
         server: String,
     },
 }
+
+impl PairingView {
+    /// Whether a code is wanted or being tried.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::AskCode { .. } | Self::Busy { .. })
+    }
+}

@@ -8,3 +8,4 @@ mod pictures;
 mod pointer;
 mod rest;
 mod scenes;
+mod servers;

@@ -44,6 +44,8 @@ impl Hand {
             Action::Part(mode) => self.pick(Control::PART, choice(mode as usize, 3)),
             Action::Budget(millis) => self.settings(|settings| settings.budget_millis = f64::from(millis)),
             Action::Server(typed) => self.settings(|settings| settings.server = some(typed)),
+            // Nothing in the view offers these until there is something behind them.
+            Action::PickServer(_) | Action::Pair { .. } | Action::CancelPairing | Action::Forget(_) => {}
             Action::Model(typed) => self.settings(|settings| settings.model = some(typed)),
             Action::LargeType(on) => self.shared.params.look.change(|look| look.large_type = on),
             Action::Scale(percent) => self.shared.params.look.change(|look| look.scale_percent = percent),

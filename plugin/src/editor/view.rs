@@ -46,6 +46,9 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
         click: click(shared, &engine),
         latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
         server: settings.server().to_owned(),
+        servers: Vec::new(),
+        discovery: None,
+        pairing: gui::PairingView::None,
         link: link(engine, &model, budget_millis),
         model,
         budget_millis,
@@ -88,6 +91,10 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         // To whole milliseconds: what is shown, and no reason to draw anew for less.
         turnaround_millis: (turnaround.count > 0)
             .then(|| [turnaround.p50, turnaround.p99].map(|millis| millis.round() as f32)),
+        round_trip_millis: None,
+        needs_millis: None,
+        recommended_millis: None,
+        recommendation: None,
         misses: engine.missed,
         warning: engine.error,
         server_name,

@@ -6,7 +6,8 @@ use rehearsekit_gui as gui;
 use rehearsekit_gui::{BudgetView, LinkState, MasterView, PartView, StripView, View};
 use rehearsekit_plugin_engine::click::{BUILT_IN_SOUNDS, ClickMode, ClickSource, Subdivision};
 use rehearsekit_plugin_engine::{
-    BudgetOffer, Levels, LinkView as Link, Mixer, PartMode, STANDARD_BUDGETS_MILLIS, STRIPS, View as Engine,
+    BudgetOffer, DEFAULT_SERVER, Levels, LinkView as Link, Mixer, Pairing, PartMode, STANDARD_BUDGETS_MILLIS,
+    STRIPS, ServerSeen, Settings, Standing, Trust, View as Engine,
 };
 
 use crate::shared::Shared;
@@ -45,10 +46,17 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
         },
         click: click(shared, &engine),
         latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
-        server: settings.server().to_owned(),
-        servers: Vec::new(),
-        discovery: None,
-        pairing: gui::PairingView::None,
+        server: typed(&settings),
+        servers: shared.instance.servers().into_iter().map(server).collect(),
+        discovery: shared.instance.servers_trouble(),
+        pairing: match shared.instance.pairing() {
+            Pairing::None => gui::PairingView::None,
+            Pairing::Wanted { server, problem } => {
+                gui::PairingView::AskCode { server, tries_left: None, problem }
+            }
+            Pairing::Busy { server } => gui::PairingView::Busy { server },
+            Pairing::Done { server } => gui::PairingView::Done { server },
+        },
         link: link(engine, &model, budget_millis),
         model,
         budget_millis,
@@ -98,6 +106,36 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         misses: engine.missed,
         warning: engine.error,
         server_name,
+    }
+}
+
+/// The address that the player typed; empty where a server was picked, or none was.
+fn typed(settings: &Settings) -> String {
+    match settings.trust {
+        Trust::Loopback => {
+            settings.server.clone().filter(|server| server != DEFAULT_SERVER).unwrap_or_default()
+        }
+        Trust::Fingerprint(_) => String::new(),
+    }
+}
+
+fn server(seen: ServerSeen) -> gui::ServerView {
+    let id = seen.fingerprint.unwrap_or_default();
+    let playing = seen.load.map(|(open, most)| format!("{open} of {most} playing"));
+    gui::ServerView {
+        short: id.chars().take(8).collect(),
+        id,
+        name: seen.name,
+        address: seen.address,
+        note: playing.into_iter().chain(seen.models).collect::<Vec<_>>().join(", "),
+        standing: match seen.standing {
+            Standing::ThisMachine => gui::Standing::ThisMachine,
+            Standing::Known => gui::Standing::Known,
+            Standing::New => gui::Standing::New,
+            Standing::Revoked => gui::Standing::Revoked,
+        },
+        there: seen.is_there,
+        picked: seen.is_picked,
     }
 }
 

@@ -84,8 +84,9 @@ pub(crate) enum Pace {
 pub(crate) struct StreamArgs {
     /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
     pub(crate) song: PathBuf,
-    /// The server, as HOST:PORT
-    #[arg(long, value_name = "ADDR")]
+    /// The server, as HOST:PORT or by the name of one this computer is paired with [default: the one paired with or
+    /// used last, else 127.0.0.1:7433]
+    #[arg(long, value_name = "SERVER", default_value = "", hide_default_value = true)]
     pub(crate) server: String,
     /// Which model [default: the server's]
     #[arg(long, default_value = "")]
@@ -111,7 +112,7 @@ pub(crate) struct StreamArgs {
     /// Begin the song again at its end (needs --seconds)
     #[arg(long = "loop", requires = "seconds")]
     pub(crate) looped: bool,
-    /// SHA-256 of the server's certificate, as `serve` prints it; needed unless the server is on this machine
+    /// SHA-256 of the server's certificate, as `serve` prints it: this one and no other
     #[arg(long, value_name = "SHA256")]
     pub(crate) fingerprint: Option<String>,
     /// Wait this long for the server before giving up

@@ -12,11 +12,13 @@ mod failure;
 mod interrupt;
 mod models;
 mod output;
+mod pair_with;
 mod progress;
 mod separate;
 mod serve;
 mod servers;
 mod stream;
+mod whom;
 
 use std::process::ExitCode;
 

@@ -25,6 +25,7 @@ mod sender;
 pub mod stats;
 mod streaming;
 mod supervisor;
+mod target;
 mod transport;
 pub mod trust;
 mod upstream;
@@ -40,5 +41,6 @@ pub use rehearsekit_protocol::{
     OpenRequest, Opened, PairingCode, PairingCodeError, Refusal, RefusalCode, Token,
 };
 pub use stats::{LinkStats, Percentiles};
+pub use target::{DEFAULT_SERVER, Target};
 pub use transport::TlsError;
 pub use trust::{Fingerprint, FingerprintError, ServerTrust};

@@ -56,7 +56,9 @@ pub(crate) fn pairing_ui(desk: &mut Desk<'_>, rect: Rect) {
     if desk.press("cancel pairing", cancel, &press).clicked() {
         desk.actions.push(Action::CancelPairing);
     }
-    words_ui(desk, words, code.len(), tries_left, problem);
+    if !busy {
+        words_ui(desk, words, code.len(), tries_left, problem);
+    }
     pad_ui(desk, inside, busy);
 }
 
@@ -73,7 +75,7 @@ fn how_ui(desk: &mut Desk<'_>, inside: &mut Rect, server: &str) {
     job.wrap.max_rows = 3;
     let says = job.text.clone();
     let galley = desk.ui.painter().layout_job(job);
-    let place = cut_top(inside, galley.size().y.max(desk.px(34.0)), desk.px(4.0));
+    let place = cut_top(inside, galley.size().y, desk.px(8.0));
     desk.ui.painter().galley(place.min, galley, theme::TEXT);
     let response = desk.ui.interact(place, id("how to pair"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &says));
@@ -89,6 +91,7 @@ fn code_ui(desk: &mut Desk<'_>, rect: Rect, server: &str) -> bool {
     let mut text = desk.panel.code.clone().unwrap_or_default();
     if !asked_before {
         desk.ui.memory_mut(|memory| memory.request_focus(field_id()));
+        cursor_to(desk, 0);
     }
     well_ui(desk, rect);
     let font = desk.theme.bold(18.0);
@@ -188,14 +191,18 @@ fn pad_ui(desk: &mut Desk<'_>, mut rect: Rect, busy: bool) {
                 text.push_str(digit);
             }
         }
-        let mut state = TextEdit::load_state(desk.ui.ctx(), field_id()).unwrap_or_default();
-        state.cursor.set_char_range(Some(CCursorRange::one(egui::text::CCursor::new(text.len()))));
-        state.store(desk.ui.ctx(), field_id());
+        cursor_to(desk, text.len());
         desk.panel.code = Some(text);
         if !desk.panel.by_keyboard {
             desk.ui.memory_mut(|memory| memory.request_focus(field_id()));
         }
     }
+}
+
+fn cursor_to(desk: &Desk<'_>, index: usize) {
+    let mut state = TextEdit::load_state(desk.ui.ctx(), field_id()).unwrap_or_default();
+    state.cursor.set_char_range(Some(CCursorRange::one(egui::text::CCursor::new(index))));
+    state.store(desk.ui.ctx(), field_id());
 }
 
 /// What can stand in the field: digits, and what people put between them.

@@ -1,6 +1,8 @@
 //! The code that a server shows, typed or pressed. Sends eight digits and nothing else, once; whether they are right
 //! is the owner's to say.
 
+use std::time::Duration;
+
 use egui::text::{LayoutJob, TextFormat};
 use egui::text_selection::CCursorRange;
 use egui::{Align2, Frame, Id, Key, Rect, Role, Sense, StrokeKind, TextEdit, WidgetInfo, vec2};
@@ -11,6 +13,8 @@ use crate::view::{Action, PairingView};
 
 /// Digits of a code.
 const DIGITS: usize = 8;
+/// Characters of a server's name that are shown within a sentence.
+const LONGEST_NAME: usize = 40;
 
 /// Asks for the code of the server that was picked, in place of the list. `panel.code` is what was typed so far.
 pub(crate) fn pairing_ui(desk: &mut Desk<'_>, rect: Rect) {
@@ -66,6 +70,8 @@ pub(crate) fn pairing_ui(desk: &mut Desk<'_>, rect: Rect) {
 fn how_ui(desk: &mut Desk<'_>, inside: &mut Rect, server: &str) {
     let size = 12.5;
     let mut job = LayoutJob::default();
+    // A name may be as long as its owner likes; what is to be done must still be there.
+    let server = &*server.chars().take(LONGEST_NAME).collect::<String>();
     let parts = [("On ", false), (server, true), (" run ", false), ("rehearsekit pair", true)];
     for (text, bold) in parts.into_iter().chain([(" and type the code it shows.", false)]) {
         let font = if bold { desk.theme.bold(size) } else { desk.theme.regular(size) };
@@ -89,10 +95,6 @@ fn field_id() -> Id {
 fn code_ui(desk: &mut Desk<'_>, rect: Rect, server: &str) -> bool {
     let asked_before = desk.panel.code.is_some();
     let mut text = desk.panel.code.clone().unwrap_or_default();
-    if !asked_before {
-        desk.ui.memory_mut(|memory| memory.request_focus(field_id()));
-        cursor_to(desk, 0);
-    }
     well_ui(desk, rect);
     let font = desk.theme.bold(18.0);
     let height = desk.ui.ctx().fonts_mut(|fonts| fonts.row_height(&font));
@@ -107,6 +109,12 @@ fn code_ui(desk: &mut Desk<'_>, rect: Rect, server: &str) -> bool {
         .char_limit(32);
     let response = desk.ui.put(inside, edit).accessible_name(format!("Code of {server}: 8 digits"));
     desk.ring(rect, &response);
+    if !asked_before {
+        // Only now: the click that brought us here takes the keyboard from everything else while it is drawn.
+        response.request_focus();
+        cursor_to(desk, 0);
+        desk.panel.next = Some(Duration::ZERO);
+    }
     let entered = response.lost_focus() && desk.ui.input(|i| i.key_pressed(Key::Enter));
     let text = tidied(&text);
     if entered && digits(&text).len() != DIGITS {

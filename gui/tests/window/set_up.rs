@@ -25,6 +25,15 @@ fn opened(size: [f32; 2], view: View, page: &str) -> Harness<'static, Stage> {
     stage
 }
 
+#[test]
+fn the_code_has_the_keyboard_at_once() {
+    let mut stage = stage(SMALL, asked(None, None));
+    stage.run();
+    click(&mut stage, SET_UP);
+    is_on(&stage, "Code of closet");
+    assert_eq!(stage.state().panel.next_picture(), None, "and then it rests");
+}
+
 fn shows(stage: &mut Harness<'_, Stage>, view: View) {
     stage.state_mut().view = view;
     stage.run();

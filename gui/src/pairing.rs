@@ -155,12 +155,12 @@ fn words_ui(desk: &mut Desk<'_>, rect: Rect, typed: usize, tries_left: Option<u8
         1..DIGITS => format!("{typed} of {DIGITS} digits."),
         _ => format!("More than {DIGITS} digits."),
     };
-    let count_colour = if typed > DIGITS { theme::AMBER } else { theme::QUIET };
     let problem = problem.unwrap_or_default();
+    let state = [tries.as_str(), &count].join(" ").trim().to_owned();
+    let colour = if tries.is_empty() && typed <= DIGITS { theme::QUIET } else { theme::AMBER };
     let help = "With or without the dash. At a server's first start its log shows a code, too.";
-    let help = if problem.is_empty() && tries.is_empty() && count.is_empty() { help } else { "" };
-    let texts =
-        [(problem, theme::BRICK), (&tries, theme::AMBER), (&count, count_colour), (help, theme::QUIET)];
+    let help = if problem.is_empty() && state.is_empty() { help } else { "" };
+    let texts = [(problem, theme::BRICK), (&state, colour), (help, theme::QUIET)];
     desk.whole("pairing", rect, &texts, 12.0);
 }
 

@@ -270,6 +270,19 @@ fn every_sentence_is_there_to_its_last_word() {
     }
 }
 
+#[test]
+fn what_went_wrong_with_a_code_is_there_to_its_last_word() {
+    for view in [asked(Some(1), Some(REVOKED)), large(asked(Some(1), Some(REVOKED)))] {
+        let mut stage = opened(SMALL, view, SERVER_PAGE);
+        tab_to(&mut stage, "Code of closet");
+        types(&mut stage, text("1234"));
+        stage.get_by_label(REVOKED);
+        let bottom = stage.get_by_label("One try left. 4 of 8 digits.").rect().bottom();
+        let pad = stage.get_by_label("Digit 1").rect().top();
+        assert!(bottom < pad - 6.1, "cut at {bottom}, above the digits at {pad}");
+    }
+}
+
 /// Everything that can be pressed, and where.
 fn places(stage: &Harness<'_, Stage>) -> Vec<(String, egui::Rect)> {
     use egui::accesskit::Role;

@@ -48,7 +48,7 @@ pub(crate) fn link_page_ui(desk: &mut Desk<'_>, mut rect: Rect) {
 /// What it costs on the left, how it does on the right.
 fn latency_page_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let gap = desk.px(6.0);
-    let most = (rect.width() - gap) * 0.6;
+    let most = (rect.width() - gap) * 0.57;
     let left = cut_left(&mut rect, most, gap);
     budgets_ui(desk, left);
     let (_, mut inside) = desk.card(rect, "How the link does");

@@ -1,6 +1,8 @@
 //! The code that a server shows, typed or pressed. Sends eight digits and nothing else, once; whether they are right
 //! is the owner's to say.
 
+use std::time::Duration;
+
 use egui::text::{LayoutJob, TextFormat};
 use egui::text_selection::CCursorRange;
 use egui::{Align2, Frame, Id, Key, Rect, Role, Sense, StrokeKind, TextEdit, WidgetInfo, vec2};
@@ -11,6 +13,8 @@ use crate::view::{Action, PairingView};
 
 /// Digits of a code.
 const DIGITS: usize = 8;
+/// Characters of a server's name that are shown within a sentence.
+const LONGEST_NAME: usize = 40;
 
 /// Asks for the code of the server that was picked, in place of the list. `panel.code` is what was typed so far.
 pub(crate) fn pairing_ui(desk: &mut Desk<'_>, rect: Rect) {
@@ -56,7 +60,9 @@ pub(crate) fn pairing_ui(desk: &mut Desk<'_>, rect: Rect) {
     if desk.press("cancel pairing", cancel, &press).clicked() {
         desk.actions.push(Action::CancelPairing);
     }
-    words_ui(desk, words, code.len(), tries_left, problem);
+    if !busy {
+        words_ui(desk, words, code.len(), tries_left, problem);
+    }
     pad_ui(desk, inside, busy);
 }
 
@@ -64,6 +70,8 @@ pub(crate) fn pairing_ui(desk: &mut Desk<'_>, rect: Rect) {
 fn how_ui(desk: &mut Desk<'_>, inside: &mut Rect, server: &str) {
     let size = 12.5;
     let mut job = LayoutJob::default();
+    // A name may be as long as its owner likes; what is to be done must still be there.
+    let server = &*server.chars().take(LONGEST_NAME).collect::<String>();
     let parts = [("On ", false), (server, true), (" run ", false), ("rehearsekit pair", true)];
     for (text, bold) in parts.into_iter().chain([(" and type the code it shows.", false)]) {
         let font = if bold { desk.theme.bold(size) } else { desk.theme.regular(size) };
@@ -73,7 +81,7 @@ fn how_ui(desk: &mut Desk<'_>, inside: &mut Rect, server: &str) {
     job.wrap.max_rows = 3;
     let says = job.text.clone();
     let galley = desk.ui.painter().layout_job(job);
-    let place = cut_top(inside, galley.size().y.max(desk.px(34.0)), desk.px(4.0));
+    let place = cut_top(inside, galley.size().y, desk.px(8.0));
     desk.ui.painter().galley(place.min, galley, theme::TEXT);
     let response = desk.ui.interact(place, id("how to pair"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &says));
@@ -87,9 +95,6 @@ fn field_id() -> Id {
 fn code_ui(desk: &mut Desk<'_>, rect: Rect, server: &str) -> bool {
     let asked_before = desk.panel.code.is_some();
     let mut text = desk.panel.code.clone().unwrap_or_default();
-    if !asked_before {
-        desk.ui.memory_mut(|memory| memory.request_focus(field_id()));
-    }
     well_ui(desk, rect);
     let font = desk.theme.bold(18.0);
     let height = desk.ui.ctx().fonts_mut(|fonts| fonts.row_height(&font));
@@ -104,6 +109,12 @@ fn code_ui(desk: &mut Desk<'_>, rect: Rect, server: &str) -> bool {
         .char_limit(32);
     let response = desk.ui.put(inside, edit).accessible_name(format!("Code of {server}: 8 digits"));
     desk.ring(rect, &response);
+    if !asked_before {
+        // Only now: the click that brought us here takes the keyboard from everything else while it is drawn.
+        response.request_focus();
+        cursor_to(desk, 0);
+        desk.panel.next = Some(Duration::ZERO);
+    }
     let entered = response.lost_focus() && desk.ui.input(|i| i.key_pressed(Key::Enter));
     let text = tidied(&text);
     if entered && digits(&text).len() != DIGITS {
@@ -144,12 +155,12 @@ fn words_ui(desk: &mut Desk<'_>, rect: Rect, typed: usize, tries_left: Option<u8
         1..DIGITS => format!("{typed} of {DIGITS} digits."),
         _ => format!("More than {DIGITS} digits."),
     };
-    let count_colour = if typed > DIGITS { theme::AMBER } else { theme::QUIET };
     let problem = problem.unwrap_or_default();
+    let state = [tries.as_str(), &count].join(" ").trim().to_owned();
+    let colour = if tries.is_empty() && typed <= DIGITS { theme::QUIET } else { theme::AMBER };
     let help = "With or without the dash. At a server's first start its log shows a code, too.";
-    let help = if problem.is_empty() && tries.is_empty() && count.is_empty() { help } else { "" };
-    let texts =
-        [(problem, theme::BRICK), (&tries, theme::AMBER), (&count, count_colour), (help, theme::QUIET)];
+    let help = if problem.is_empty() && state.is_empty() { help } else { "" };
+    let texts = [(problem, theme::BRICK), (&state, colour), (help, theme::QUIET)];
     desk.whole("pairing", rect, &texts, 12.0);
 }
 
@@ -188,14 +199,18 @@ fn pad_ui(desk: &mut Desk<'_>, mut rect: Rect, busy: bool) {
                 text.push_str(digit);
             }
         }
-        let mut state = TextEdit::load_state(desk.ui.ctx(), field_id()).unwrap_or_default();
-        state.cursor.set_char_range(Some(CCursorRange::one(egui::text::CCursor::new(text.len()))));
-        state.store(desk.ui.ctx(), field_id());
+        cursor_to(desk, text.len());
         desk.panel.code = Some(text);
         if !desk.panel.by_keyboard {
             desk.ui.memory_mut(|memory| memory.request_focus(field_id()));
         }
     }
+}
+
+fn cursor_to(desk: &Desk<'_>, index: usize) {
+    let mut state = TextEdit::load_state(desk.ui.ctx(), field_id()).unwrap_or_default();
+    state.cursor.set_char_range(Some(CCursorRange::one(egui::text::CCursor::new(index))));
+    state.store(desk.ui.ctx(), field_id());
 }
 
 /// What can stand in the field: digits, and what people put between them.

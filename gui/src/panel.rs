@@ -42,7 +42,8 @@ pub struct Panel {
     pub(crate) code: Option<String>,
     /// Whether the page showed pairing in the last picture.
     pub(crate) pairing: bool,
-    next: Option<Duration>,
+    /// How soon another picture is wanted.
+    pub(crate) next: Option<Duration>,
 }
 
 /// What fills the window's middle.

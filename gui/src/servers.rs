@@ -47,15 +47,16 @@ fn servers_ui(desk: &mut Desk<'_>, rect: Rect) {
         desk.whole("servers", inside, &texts, 12.5);
         return;
     }
+    // As high as the window allows, and no different for one more server.
+    let gap = desk.px(4.0);
+    let height = (inside.height() / 5.0 - gap).clamp(desk.px(41.0), desk.px(52.0));
     // Sentences take their room from below, so that the rows stay where they are.
     let wanted = desk.height_of(&texts, 11.5, inside.width()).min(inside.height() * 0.5);
     if wanted > 0.0 {
         let foot = cut_bottom(&mut inside, wanted, desk.px(6.0));
         desk.whole("servers", foot, &texts, 11.5);
     }
-    let (least, gap) = (desk.px(41.0), desk.px(4.0));
-    let rows = ((inside.height() + gap) / (least + gap)).floor().max(1.0) as usize;
-    let height = (inside.height() / view.servers.len() as f32 - gap).clamp(least, desk.px(52.0));
+    let rows = ((inside.height() + gap) / (height + gap)).floor().max(1.0) as usize;
     let first = pages_ui(desk, &mut title, rows);
     for server in view.servers.iter().skip(first).take(rows) {
         let row = cut_top(&mut inside, height, gap);
@@ -125,9 +126,14 @@ fn server_ui(desk: &mut Desk<'_>, mut row: Rect, server: &ServerView) {
         line.min.x = title.right() + desk.px(7.0);
         desk.line(line, Align2::LEFT_CENTER, &server.short, font.clone(), on(theme::QUIET));
     }
-    let about = [&server.note, &server.address].map(String::as_str).into_iter();
-    let about = about.filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" · ");
-    desk.line(inside, Align2::LEFT_CENTER, &about, font, on(theme::QUIET));
+    // The address where there is room for it, or nothing else to say.
+    let address = if server.note.is_empty() { &server.address } else { &format!(" · {}", server.address) };
+    let note = desk.line(inside, Align2::LEFT_CENTER, &server.note, font.clone(), on(theme::QUIET));
+    let rest = inside.with_min_x(note.right());
+    let galley = desk.ui.painter().layout_no_wrap(address.clone(), font.clone(), on(theme::QUIET));
+    if !server.address.is_empty() && (server.note.is_empty() || galley.size().x <= rest.width()) {
+        desk.line(rest, Align2::LEFT_CENTER, address, font, on(theme::QUIET));
+    }
     // One that wants a code can be pressed again after it was cancelled.
     let wants_code = matches!(server.standing, Standing::New | Standing::Revoked);
     if response.on_hover_text(&says).clicked() {

@@ -9,3 +9,4 @@ mod pointer;
 mod rest;
 mod scenes;
 mod servers;
+mod set_up;

@@ -1,9 +1,10 @@
-//! The `rehearsekit` command: separate, stream, eval, serve, models, config, doctor.
+//! The `rehearsekit` command: separate, stream, eval, serve, pair, clients, models, config, doctor.
 //!
 //! Results go to stdout (one JSON document with `--json`), everything else to stderr. This crate must never
 //! hold logic that the plugin or the server would need too: it parses, calls the libraries and reports.
 
 mod args;
+mod clients;
 mod config;
 mod doctor;
 mod engine;
@@ -12,6 +13,7 @@ mod failure;
 mod interrupt;
 mod models;
 mod output;
+mod pair;
 mod progress;
 mod separate;
 mod serve;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         Command::Stream(args) => stream::run(args),
         Command::Eval(args) => eval::run(args, data),
         Command::Serve(args) => serve::run(args, data),
+        Command::Pair(args) => pair::run(args, data),
+        Command::Clients(args) => clients::run(args, data),
         Command::Models(args) => models::run(args, data),
         Command::Config(args) => config::run(args, data),
         Command::Doctor(args) => doctor::run(args, data),

@@ -1,5 +1,7 @@
 //! The command line: every command, option and its help. Names here are a contract with scripts.
 
+mod trust;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use rehearsekit_audio::Budget;
 use rehearsekit_server::media::StemFormat;
 
 use crate::failure::EXIT_CODES;
+pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
 
 /// Separates songs into stems: live through a server, or whole files at their best.
 #[derive(Parser)]
@@ -32,6 +35,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// List the servers that announce themselves on this network
     Servers(ServersArgs),
+    /// Show a code with which another machine is paired with this server
+    Pair(PairArgs),
+    /// List, shut out and add paired clients
+    Clients(ClientsArgs),
     /// List, fetch, check and carry models
     Models(ModelsArgs),
     /// Show the server's configuration

@@ -10,30 +10,25 @@ use rehearsekit_client::{Finder, Fingerprint, KnownServers, PairRequest, Pairing
 use rehearsekit_discovery::{Browser, SeenServer};
 use serde_json::json;
 
-use crate::{failure::Failure, interrupt, output, whom::finder};
+use crate::{args::PairArgs, failure::Failure, interrupt, output, whom::finder};
 
 /// How long a server of that name is looked for.
 const SEARCH: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Pairs with `server` (HOST:PORT, or the name of one that announces itself) by `code`, which is asked for if it is not
-/// given. `name`: what this computer is to be called there.
-pub(crate) fn run(
-    server: &str,
-    code: Option<&str>,
-    name: Option<&str>,
-    is_json: bool,
-) -> Result<(), Failure> {
+/// Pairs with `server` (HOST:PORT, or the name of one that announces itself) by the code, which is asked for if it is
+/// not given.
+pub(crate) fn run(server: &str, args: &PairArgs) -> Result<(), Failure> {
     let known = KnownServers::of_user().map_err(Failure::usage)?;
     // Now, and not when the code is used up.
     known.list().map_err(Failure::usage)?;
     let (server, expected, finder) = find(server)?;
-    let code = match code {
-        Some(code) => code.to_owned(),
+    let code = match &args.code {
+        Some(code) => code.clone(),
         None => ask()?,
     };
     let code: PairingCode = code.parse().map_err(Failure::usage)?;
-    let name = name.map_or_else(|| gethostname::gethostname().to_string_lossy().into_owned(), str::to_owned);
+    let name = args.name.clone().unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -43,7 +38,7 @@ pub(crate) fn run(
     let (server, fingerprint, address) =
         (new.server_name.clone(), new.fingerprint.to_string(), new.address.clone());
     known.remember(new, &name).map_err(Failure::run)?;
-    if is_json {
+    if args.json {
         return output::json(
             &json!({ "server": server, "fingerprint": fingerprint, "address": address, "paired_as": name }),
         );

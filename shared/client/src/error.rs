@@ -129,5 +129,6 @@ fn sentence(reason: CloseReason) -> &'static str {
         CloseReason::TooSlow => "this client was too slow for it",
         CloseReason::Silent => "it heard nothing from this client",
         CloseReason::Internal => "something failed there; look at its log",
+        CloseReason::Revoked => "its owner has shut this client out; it has to pair again",
     }
 }

@@ -8,6 +8,9 @@ use rehearsekit_protocol::{self as protocol, MAX_BUDGET_FRAMES};
 
 use crate::Decimation;
 
+/// What of a budget a session is asked to set aside for the link: both ways, jitter included, on a LAN or loopback.
+/// What a link really needs is measured (see [`ShadowFigures`](crate::ShadowFigures)) and told, and moves nothing.
+pub const LINK_ALLOWANCE: Duration = Duration::from_millis(10);
 /// What a budget picker offers, in ms.
 pub const STANDARD_BUDGETS_MILLIS: [u32; 11] = [50, 93, 132, 180, 250, 350, 500, 750, 1_000, 1_500, 2_500];
 
@@ -22,6 +25,8 @@ pub struct BudgetOffer {
     pub quality_db: Option<f32>,
     /// How the model would be run, or why it cannot be.
     pub words: String,
+    /// What of the budget the plan itself needs, everything but the link, in ms; `None` if the server does not say.
+    pub need_millis: Option<f64>,
 }
 
 /// What to ask for at `rate` beside a session of `latency_frames`, in frames at the wire rate: the standard
@@ -40,7 +45,7 @@ pub fn in_millis(
     let told = |(millis, wire_frames)| {
         let offer = offers.iter().find(|offer| offer.budget_frames == wire_frames)?;
         let protocol::BudgetOffer { holds, quality_db, ref words, .. } = *offer;
-        Some(BudgetOffer { millis, holds, quality_db, words: words.clone() })
+        Some(BudgetOffer { millis, holds, quality_db, words: words.clone(), need_millis: None })
     };
     wanted(rate, latency_frames).into_iter().filter_map(told).collect()
 }

@@ -26,7 +26,19 @@ async fn every_frame_of_every_epoch_comes_back_once() {
     assert_eq!(server.metric("sessions").await, 1.0);
     assert_eq!(server.metric("epochs_total").await, 2.0);
     assert_eq!(server.metric("inference_seconds_count").await, server.metric("hops_total").await);
+    // Its series has its number and its model, and goes with it.
+    let of =
+        |name: &str| format!("session_{name}{{session=\"{}\",model=\"{}\"}}", opened.session, opened.model);
+    server.metric_reaches(&of("chunks_total"), server.metric("hops_total").await).await;
+    assert!(server.metric(&of("round_trip_seconds")).await > 0.0);
+    assert!(server.metric(&of("datagrams_total")).await > 0.0);
     client.connection.close(0u8.into(), b"");
+    let gone = async {
+        while get(server.http, "/metrics", "localhost", "").await.1.contains("session=\"") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(gone).await;
     server.end().await.unwrap();
 }
 

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     engine::{EngineError, Pipeline, Promise},
+    metrics::sessions::SessionEntry,
     quic::Life,
     state::Shared,
     workers::{JobError, Urgency},
@@ -48,6 +49,7 @@ type ReadResult = Result<Option<(Packet, u64)>, End>;
 pub(super) struct Player {
     connection: Connection,
     shared: Arc<Shared>,
+    health: SessionEntry,
     rate_hz: u32,
     budget_frames: u64,
     urgency: Urgency,
@@ -77,6 +79,7 @@ impl Player {
         request: &OpenRequest,
         promise: &Promise,
         pipeline: Box<dyn Pipeline>,
+        health: SessionEntry,
     ) -> Self {
         let reliable = is_reliable(request);
         let seconds = |frames: u32| Duration::from_secs_f64(f64::from(frames) / f64::from(request.rate_hz));
@@ -93,6 +96,7 @@ impl Player {
             outbox: Outbox::new(connection.clone(), reliable),
             connection,
             shared,
+            health,
             rate_hz: request.rate_hz,
             budget_frames: request.budget_frames.into(),
             urgency: if reliable { Urgency::Patient } else { Urgency::Live },
@@ -148,9 +152,12 @@ impl Player {
                     self.take_turn(result, start)?;
                 }
                 sent = self.outbox.next() => {
-                    if matches!(sent, Sent::Late { .. }) {
-                        self.shared.metrics.late_chunks.add(1);
+                    match sent {
+                        Sent::Delivered => self.health.chunks.add(1),
+                        Sent::Late { .. } => self.give_up(),
+                        Sent::Gone => {}
                     }
+                    self.look_at_link();
                 }
                 () = sleep_until(Some(wake)) => {
                     control.tick().await?;
@@ -164,6 +171,18 @@ impl Player {
                 return Err(End::TooSlow("the client does not take its stems".to_owned()));
             }
         }
+    }
+
+    fn give_up(&self) {
+        self.shared.metrics.late_chunks.add(1);
+        self.health.given_up_chunks.add(1);
+    }
+
+    fn look_at_link(&self) {
+        let path = self.connection.stats().path;
+        self.health.round_trip_micros.set(micros(path.rtt).into());
+        self.health.datagrams.set(path.sent_packets);
+        self.health.lost_datagrams.set(path.lost_packets);
     }
 
     /// Gives the pipeline to a worker if there is work for it.
@@ -245,7 +264,7 @@ impl Player {
             let first_frame = chunk.first_frame + from as u64;
             let due = start + self.due(first_frame + count as u64);
             if self.urgency == Urgency::Live && due <= Instant::now() {
-                self.shared.metrics.late_chunks.add(1);
+                self.give_up();
                 continue;
             }
             let header = PacketHeader {

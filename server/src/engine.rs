@@ -54,6 +54,9 @@ pub struct Offer {
     pub quality_db: Option<f32>,
     /// How the model would be run, or why it cannot be.
     pub words: String,
+    /// What of the budget the plan needs for everything but the link, in frames at the wire's rate; `None` without a
+    /// plan.
+    pub need_frames: Option<u32>,
 }
 
 /// Why a session cannot be opened.

@@ -121,7 +121,16 @@ fn opened() -> Opened {
 
 fn offers(count: usize) -> Vec<BudgetOffer> {
     let words = "w".repeat(MAX_OFFER_WORDS_BYTES);
-    vec![BudgetOffer { budget_frames: 12_000, holds: true, quality_db: Some(-0.5), words }; count]
+    vec![
+        BudgetOffer {
+            budget_frames: 12_000,
+            holds: true,
+            quality_db: Some(-0.5),
+            words,
+            need_frames: Some(1_000)
+        };
+        count
+    ]
 }
 
 /// Two sessions under a script: real bytes of the other, invented bytes, time, answers, goodbyes.

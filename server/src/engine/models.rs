@@ -118,7 +118,8 @@ impl Loaded {
                         "this server is too slow for this model"
                     }
                 };
-                return Offer { budget_frames, holds: false, quality_db: None, words: words.to_owned() };
+                let words = words.to_owned();
+                return Offer { budget_frames, holds: false, quality_db: None, words, need_frames: None };
             }
         };
         let millis = |frames: u32| plan.rate.duration(frames.into()).as_secs_f64() * 1e3;
@@ -129,7 +130,10 @@ impl Loaded {
             millis(plan.hop_frames),
             millis(plan.look_ahead_frames)
         );
-        Offer { budget_frames, holds: true, quality_db: quality.map(|q| q.relative_db), words }
+        let need_frames =
+            Some(plan.needed_frames.saturating_sub(spec.link_frames)).filter(|&frames| frames > 0);
+        let quality_db = quality.map(|q| q.relative_db);
+        Offer { budget_frames, holds: true, quality_db, words, need_frames }
     }
 
     fn promise(&self, plan: &Plan) -> Promise {

@@ -176,6 +176,10 @@ async fn negotiate(
                     return Err(End::Refused);
                 }
                 ServerEvent::Closed(reason) => return Err(End::Client(reason)),
+                ServerEvent::Identify(_) | ServerEvent::Health(_) => {}
+                ServerEvent::PairStart(_) | ServerEvent::PairProof(_) => {
+                    return Err(End::Protocol("pairing is not there yet".to_owned()));
+                }
             }
         }
     }
@@ -299,13 +303,22 @@ fn code_name(code: RefusalCode) -> &'static str {
         RefusalCode::ShuttingDown => "shutting_down",
         RefusalCode::BadRequest => "bad_request",
         RefusalCode::Busy => "busy",
+        RefusalCode::NotPaired => "not_paired",
+        RefusalCode::Revoked => "revoked",
+        RefusalCode::WrongCode => "wrong_code",
+        RefusalCode::NoCode => "no_code",
+        RefusalCode::CodeExpired => "code_expired",
+        RefusalCode::TriesOver => "tries_over",
+        RefusalCode::Replayed => "replayed",
+        RefusalCode::Intercepted => "intercepted",
         RefusalCode::Other(_) => "other",
     }
 }
 
 fn on_wire(offer: Offer) -> BudgetOffer {
-    let Offer { budget_frames, holds, quality_db, words } = offer;
-    BudgetOffer { budget_frames, holds, quality_db, words: shorten(&words, MAX_OFFER_WORDS_BYTES) }
+    let Offer { budget_frames, holds, quality_db, words, need_frames } = offer;
+    let words = shorten(&words, MAX_OFFER_WORDS_BYTES);
+    BudgetOffer { budget_frames, holds, quality_db, words, need_frames }
 }
 
 /// At most as long as a text may be on the wire.

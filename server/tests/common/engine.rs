@@ -43,7 +43,13 @@ impl Engine for HalfEngine {
     fn offers(&self, spec: &OpenSpec, budgets_frames: &[u32]) -> Vec<Offer> {
         let offer = |&budget_frames: &u32| {
             let holds = budget_frames >= 2 * HOP;
-            Offer { budget_frames, holds, quality_db: holds.then_some(-0.5), words: spec.model.repeat(50) }
+            Offer {
+                budget_frames,
+                holds,
+                quality_db: holds.then_some(-0.5),
+                words: spec.model.repeat(50),
+                need_frames: holds.then_some(1_000),
+            }
         };
         budgets_frames.iter().map(offer).collect()
     }

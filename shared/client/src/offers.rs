@@ -86,6 +86,7 @@ mod tests {
                     holds: budget_frames % 2 == 0,
                     quality_db: None,
                     words: budget_frames.to_string(),
+                    need_frames: None,
                 })
                 .collect();
             let told = in_millis(&offers, rate, own_frames);

@@ -13,7 +13,7 @@ impl<'a> Reader<'a> {
         Self { rest: body }
     }
 
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], MessageError> {
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], MessageError> {
         let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(MessageError::Short { field })?;
         self.rest = rest;
         Ok(*head)

@@ -17,24 +17,32 @@ pub mod deadlines;
 pub mod framing;
 pub mod message;
 pub mod packet;
+pub mod pairing;
 pub mod session;
 
 pub use arrange::{ArrangeError, Arranger, Run};
 pub use deadlines::Deadlines;
 pub use framing::FrameReader;
 pub use message::{
-    BudgetOffer, ClientMessage, CloseReason, MessageError, Mode, OFFERS_SINCE_VERSION, OpenRequest, Opened,
-    Refusal, RefusalCode, ServerMessage,
+    BudgetOffer, ClientMessage, CloseReason, HALF_BYTES, Half, Health, MessageError, Mode,
+    NEEDS_SINCE_VERSION, OFFERS_SINCE_VERSION, OpenRequest, Opened, PairProof, PairStart, Paired, Refusal,
+    RefusalCode, ServerMessage, Token,
 };
 pub use packet::{Packet, PacketError, PacketHeader, PacketKind, encode_packet, packet_bytes};
-pub use session::{ClientEvent, ClientSession, ServerEvent, ServerSession, SessionError};
+pub use pairing::{PairingCode, PairingCodeError};
+pub use session::{
+    ClientEvent, ClientSession, PairingEvent, PairingSession, ServerEvent, ServerSession, SessionError,
+};
 
 use std::{ops::RangeInclusive, time::Duration};
 
 /// The TLS application protocol name both ends offer.
 pub const ALPN: &[u8] = b"rehearsekit";
-/// The versions of the wire that this build speaks. Version 2 adds the offers, which nobody gets unasked.
-pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=2;
+/// The versions of the wire that this build speaks. Version 2 adds the offers, which nobody gets unasked; version 3
+/// pairing, tokens, health and what an offer needs.
+pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=3;
+/// The versions that are spoken with another machine: those that can tell who is who.
+pub const LAN_VERSIONS: RangeInclusive<u16> = 3..=3;
 
 /// Longest control message in bytes, its type included, its length field not.
 pub const MAX_MESSAGE_BYTES: usize = 4_096;
@@ -77,5 +85,7 @@ pub const RELIABLE_SERVER_DEAD_AFTER: Duration = Duration::from_secs(5);
 /// A client that has sent nothing for this long is dead to its server. Longer than the other way round:
 /// the client decides when to give up, the server only cleans up after it.
 pub const CLIENT_DEAD_AFTER: Duration = Duration::from_secs(3);
+/// A client tells its server this often how the session goes.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// From the first byte to an opened session; a server may have to measure its device on the way.
 pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);

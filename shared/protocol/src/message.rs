@@ -10,15 +10,22 @@
 //! | 02 | Open | text model, u32 rate_hz, u32 budget_frames, u32 block_frames, u32 link_micros, u8 mode, optionally a list of u32 budget_frames (offers wanted) |
 //! | 03 | Heartbeat | u32 sequence |
 //! | 04 | Close | u8 reason |
+//! | 05 | Identify | 32 bytes of token |
+//! | 06 | PairStart | 33 bytes of SPAKE2, text name |
+//! | 07 | PairProof | 32 bytes of proof of the code, 32 of the channel |
+//! | 08 | Health | u32 underruns, u32 late, u32 lost, u32 needed_frames |
 //! | 81 | Welcome | u16 version, text server_name, list of text models |
 //! | 82 | Opened | u64 session, text model, list of text stems, u32 packet_frames, u32 latency_frames, u32 algorithmic_frames, u32 hop_frames, u32 look_ahead_frames, text description, optionally a list of offers |
 //! | 83 | Refused | u8 code, text message, optional u32 smallest_budget_frames, optionally a list of offers, whatever a later version adds |
 //! | 84 | HeartbeatEcho | u32 sequence |
 //! | 85 | Closing | u8 reason |
+//! | 86 | PairReply | 33 bytes of SPAKE2 |
+//! | 87 | Paired | 32 bytes of proof of the code, 32 of the channel, 32 of token |
 //!
 //! An offer is `u32 budget_frames | u8 holds | optional f32 quality_db | text words`. Both lists are of version 2,
 //! and an empty one is no byte at all: a server of version 1 is not asked, and a client that did not ask is
-//! not told.
+//! not told. Of version 3 are the messages 05 to 08, 86 and 87, and behind the offers what each of them needs (a list of
+//! as many u32 need_frames, 0 for unknown), which is left out for a client of an earlier version.
 //!
 //! Hello and Refused are what two builds of different versions still have to understand of each other, so
 //! they may grow at their ends; everything else must fit exactly. Nothing here decides what to do with a
@@ -32,9 +39,11 @@ use crate::{
 };
 
 mod offer;
+mod pairing;
 mod wire;
 
-pub use offer::{BudgetOffer, OFFERS_SINCE_VERSION};
+pub use offer::{BudgetOffer, NEEDS_SINCE_VERSION, OFFERS_SINCE_VERSION};
+pub use pairing::{HALF_BYTES, Half, Health, PairProof, PairStart, Paired, Token};
 
 /// Why bytes are no message, or a message cannot become bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +149,22 @@ pub enum RefusalCode {
     BadRequest,
     /// The server could serve this, but not now in time beside what it serves already.
     Busy,
+    /// The server does not know this client: it has to pair first.
+    NotPaired,
+    /// The server's owner has shut this client out.
+    Revoked,
+    /// The pairing code is wrong.
+    WrongCode,
+    /// The server shows no code.
+    NoCode,
+    /// The code has been shown for too long.
+    CodeExpired,
+    /// The code was mistyped too often, and is worth nothing any more.
+    TriesOver,
+    /// This pairing was seen before.
+    Replayed,
+    /// The code is right, but somebody sits between client and server.
+    Intercepted,
     /// A code of a later version; read the sentence.
     Other(u8),
 }
@@ -271,6 +296,14 @@ pub enum ClientMessage {
         /// Why.
         reason: CloseReason,
     },
+    /// Who asks; before Open.
+    Identify(Token),
+    /// Asks to be paired, in the place of Open.
+    PairStart(PairStart),
+    /// The client's proof.
+    PairProof(PairProof),
+    /// How the session goes.
+    Health(Health),
 }
 
 /// What a server says.
@@ -299,6 +332,10 @@ pub enum ServerMessage {
         /// Why.
         reason: CloseReason,
     },
+    /// The server's half of a pairing.
+    PairReply(Half),
+    /// Paired; nothing follows.
+    Paired(Paired),
 }
 
 fn within(field: &'static str, got: u32, min: u32, max: u32) -> Result<(), MessageError> {

@@ -15,16 +15,21 @@
 //!                  ◀───────────  HeartbeatEcho(n)
 //! Close            ───────────▶  or  ◀──  Closing
 //! ```
+//!
+//! With another machine only [`crate::LAN_VERSIONS`] are spoken; there the client sends Identify(token) before Open,
+//! or pairs in the place of Open, as [`crate::pairing`] draws it. From version 3 on it tells its Health now and then.
 
 mod client;
+mod pairing;
 mod server;
 
 pub use client::{ClientEvent, ClientSession};
+pub use pairing::{PairingEvent, PairingSession};
 pub use server::{ServerEvent, ServerSession};
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::{CloseReason, MessageError};
+use crate::{CloseReason, MessageError, pairing::PairingError};
 
 /// Why a session has ended on this side.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +48,14 @@ pub enum SessionError {
     /// The server chose a version it was not offered.
     #[error("the server chose version {0}, which was not offered")]
     Version(u16),
+    /// The other end's part of a pairing is wrong.
+    #[error(
+        "{}", match .0 {
+            PairingError::WrongCode => "whoever answers there does not know this code: type it again, and look whether it is the right server",
+            PairingError::Intercepted => "somebody sits between this computer and the server and pretends to be it; nothing was paired: look who else is in this network",
+        }
+    )]
+    Pairing(#[from] PairingError),
     /// No session after [`crate::HANDSHAKE_WITHIN`].
     #[error("no session was opened within {} s", crate::HANDSHAKE_WITHIN.as_secs())]
     Handshake,
@@ -55,7 +68,9 @@ impl SessionError {
     /// What the other end is told.
     pub fn reason(&self) -> CloseReason {
         match self {
-            Self::Message(_) | Self::Unexpected { .. } | Self::Version(_) => CloseReason::ProtocolError,
+            Self::Message(_) | Self::Unexpected { .. } | Self::Version(_) | Self::Pairing(_) => {
+                CloseReason::ProtocolError
+            }
             Self::Handshake => CloseReason::TooSlow,
             Self::Silent(_) => CloseReason::Silent,
         }

@@ -90,6 +90,14 @@ fn refused() {
         ("06", RefusalCode::ShuttingDown),
         ("07", RefusalCode::BadRequest),
         ("08", RefusalCode::Busy),
+        ("09", RefusalCode::NotPaired),
+        ("0a", RefusalCode::Revoked),
+        ("0b", RefusalCode::WrongCode),
+        ("0c", RefusalCode::NoCode),
+        ("0d", RefusalCode::CodeExpired),
+        ("0e", RefusalCode::TriesOver),
+        ("0f", RefusalCode::Replayed),
+        ("10", RefusalCode::Intercepted),
         ("ee", RefusalCode::Other(0xee)),
     ];
     for (byte, code) in codes {
@@ -143,6 +151,35 @@ fn offers_of_version_2() {
 
 /// An Open of version 1, without its length.
 const OPEN: &str = "02 0100 6d 80bb0000 e02e0000 00020000 204e0000 00";
+
+#[test]
+fn pairing_tokens_and_health_of_version_3() {
+    let (ones, twos, threes) = ("01".repeat(32), "02".repeat(32), "03".repeat(32));
+    let proof = PairProof { of_code: [1; 32], of_channel: [2; 32] };
+    client(&format!("2100 05 {threes}"), ClientMessage::Identify(Token([3; 32])));
+    let mut half = [1; HALF_BYTES];
+    half[0] = 0x41;
+    let start = PairStart { half, name: "ab".into() };
+    client(&format!("2600 06 41{ones} 0200 6162"), ClientMessage::PairStart(start));
+    client(&format!("4100 07 {ones}{twos}"), ClientMessage::PairProof(proof.clone()));
+    let health = Health { underruns: 1, late: 2, lost: 3, needed_frames: 4 };
+    client("1100 08 01000000 02000000 03000000 04000000", ClientMessage::Health(health));
+    server(&format!("2200 86 41{ones}"), ServerMessage::PairReply(half));
+    let paired = Paired { proof, token: Token([3; 32]) };
+    server(&format!("6100 87 {ones}{twos}{threes}"), ServerMessage::Paired(paired));
+}
+
+#[test]
+fn what_offers_need_of_version_3() {
+    let mut told = offers();
+    told[1].need_frames = Some(4_660);
+    let both = "02  70110000 00 00 0200 6e6f  e02e0000 01 01 000000bf 0300 686f70";
+    let refusal = Refusal { offers: told, ..Refusal::new(RefusalCode::BudgetTooSmall, "no", Some(9_000)) };
+    let no = "83 03 0200 6e6f 01 28230000";
+    server(&format!("2e00 {no} {both} 02 00000000 34120000"), ServerMessage::Refused(refusal));
+    let one_too_few = ServerMessage::decode(&hex(&format!("{no} {both} 01 34120000")));
+    assert!(matches!(one_too_few, Ok(ServerMessage::Refused(no)) if no.offers == offers()));
+}
 
 #[test]
 fn packets() {

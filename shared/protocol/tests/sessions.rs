@@ -41,10 +41,10 @@ fn open_with(request: OpenRequest, now: Duration) -> (ClientSession, ServerSessi
 fn a_session_from_hello_to_goodbye() {
     let (mut client, mut server) = (client(), server());
     let welcomed = server.receive(&client.take_outgoing(), ms(1)).unwrap();
-    assert_eq!(welcomed, [ServerEvent::Hello { client_name: "laptop".into(), version: 2 }]);
+    assert_eq!(welcomed, [ServerEvent::Hello { client_name: "laptop".into(), version: 3 }]);
     let events = client.receive(&server.take_outgoing(), ms(2)).unwrap();
     let models = vec!["m".to_owned()];
-    assert_eq!(events, [ClientEvent::Welcomed { version: 2, server_name: "closet".into(), models }]);
+    assert_eq!(events, [ClientEvent::Welcomed { version: 3, server_name: "closet".into(), models }]);
     assert_eq!(server.receive(&client.take_outgoing(), ms(3)).unwrap(), [ServerEvent::Open(request())]);
     assert!(client.opened().is_none() && !server.is_open());
     server.open(opened()).unwrap();
@@ -85,13 +85,13 @@ fn bytes_one_by_one_make_the_same_session() {
 
 #[test]
 fn another_version_is_refused_with_a_sentence_on_both_sides() {
-    let mut client = ClientSession::speaking(3..=4, "new", request(), Duration::ZERO).unwrap();
+    let mut client = ClientSession::speaking(4..=5, "new", request(), Duration::ZERO).unwrap();
     let mut server = server();
     let events = server.receive(&client.take_outgoing(), ms(1)).unwrap();
     let [ServerEvent::Refused(refusal)] = &events[..] else { panic!("{events:?}") };
     assert_eq!(refusal.code, RefusalCode::Version);
     assert!(!refusal.code.is_worth_retrying());
-    assert!(refusal.message.contains("1 to 2") && refusal.message.contains("3 to 4"), "{refusal}");
+    assert!(refusal.message.contains("1 to 3") && refusal.message.contains("4 to 5"), "{refusal}");
     assert!(server.is_over());
     let events = client.receive(&server.take_outgoing(), ms(2)).unwrap();
     assert_eq!(events, [ClientEvent::Refused(refusal.clone())]);
@@ -325,4 +325,121 @@ fn a_shutdown_reaches_the_client() {
     let events = client.receive(&server.take_outgoing(), ms(1)).unwrap();
     assert_eq!(events, [ClientEvent::Closing(CloseReason::ServerShutdown)]);
     assert!(client.is_over() && client.opened().is_none());
+}
+
+fn code() -> PairingCode {
+    PairingCode::from_number(12_345_678)
+}
+
+/// Moves everything that is there from one end to the other, until a server's driver has something to do.
+fn to_server(client: &mut PairingSession, server: &mut ServerSession) -> Vec<ServerEvent> {
+    loop {
+        let events = server.receive(&client.take_outgoing(), ms(1)).unwrap();
+        let done = events.iter().any(|event| !matches!(event, ServerEvent::Hello { .. }));
+        if done {
+            return events;
+        }
+        assert_eq!(client.receive(&server.take_outgoing()).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_pairing_from_hello_to_token_and_back_with_the_token() {
+    use rehearsekit_protocol::pairing::ServerPairing;
+
+    let channel = [9; 32];
+    let mut client = PairingSession::new(&code(), "drummer's laptop", channel, Duration::ZERO).unwrap();
+    let mut server = server();
+    let events = to_server(&mut client, &mut server);
+    let Some(ServerEvent::PairStart(start)) = events.last() else { panic!("{events:?}") };
+    assert_eq!(start.name, "drummer's laptop");
+    let (pairing, half) = ServerPairing::answer(&code(), start, channel).unwrap();
+    server
+        .paired(Paired { proof: PairProof { of_code: [0; 32], of_channel: [0; 32] }, token: Token([0; 32]) });
+    assert!(server.take_outgoing().is_empty(), "no token without a proof");
+    server.pair_reply(half);
+    assert_eq!(client.receive(&server.take_outgoing()).unwrap(), None);
+    let events = to_server(&mut client, &mut server);
+    let [ServerEvent::PairProof(proof)] = &events[..] else { panic!("{events:?}") };
+    let token = Token([5; 32]);
+    server.paired(Paired { proof: pairing.check(proof).unwrap(), token: token.clone() });
+    assert!(server.is_over());
+    // Byte by byte: nothing depends on how the stream was cut.
+    let mut last = None;
+    for byte in server.take_outgoing() {
+        last = client.receive(&[byte]).unwrap().or(last);
+    }
+    assert_eq!(last, Some(PairingEvent::Paired { server_name: "closet".into(), token: token.clone() }));
+
+    let mut client = ClientSession::paired("laptop", token.clone(), request(), ms(5)).unwrap();
+    let mut server = ServerSession::speaking(LAN_VERSIONS, "closet", &["m".into()], ms(5)).unwrap();
+    server.receive(&client.take_outgoing(), ms(5)).unwrap();
+    client.receive(&server.take_outgoing(), ms(5)).unwrap();
+    let events = server.receive(&client.take_outgoing(), ms(5)).unwrap();
+    assert_eq!(events, [ServerEvent::Identify(token), ServerEvent::Open(request())]);
+    server.open(opened()).unwrap();
+    client.receive(&server.take_outgoing(), ms(6)).unwrap();
+    let health = Health { underruns: 1, late: 2, lost: 3, needed_frames: 4 };
+    client.report(health);
+    assert_eq!(server.receive(&client.take_outgoing(), ms(7)).unwrap(), [ServerEvent::Health(health)]);
+}
+
+#[test]
+fn a_server_that_does_not_know_the_code_gets_no_token_believed() {
+    let mut client = PairingSession::new(&code(), "laptop", [9; 32], Duration::ZERO).unwrap();
+    let mut server = server();
+    let events = to_server(&mut client, &mut server);
+    let Some(ServerEvent::PairStart(start)) = events.last() else { panic!("{events:?}") };
+    let guess = PairingCode::from_number(1);
+    let (_, half) = rehearsekit_protocol::pairing::ServerPairing::answer(&guess, start, [9; 32]).unwrap();
+    server.pair_reply(half);
+    client.receive(&server.take_outgoing()).unwrap();
+    to_server(&mut client, &mut server);
+    server
+        .paired(Paired { proof: PairProof { of_code: [1; 32], of_channel: [1; 32] }, token: Token([0; 32]) });
+    let told = client.receive(&server.take_outgoing()).unwrap_err();
+    assert!(matches!(told, SessionError::Pairing(_)), "{told}");
+    assert_eq!(client.receive(&[0; 40]), Ok(None), "nothing is read any more");
+}
+
+#[test]
+fn another_machine_that_speaks_an_older_version_is_refused_and_not_believed() {
+    // A client from before tokens at the LAN's door.
+    let mut old = ClientSession::speaking(1..=2, "laptop", request(), ms(0)).unwrap();
+    let mut server = ServerSession::speaking(LAN_VERSIONS, "closet", &["m".into()], ms(0)).unwrap();
+    let events = server.receive(&old.take_outgoing(), ms(0)).unwrap();
+    assert!(
+        matches!(&events[..], [ServerEvent::Refused(no)] if no.code == RefusalCode::Version),
+        "{events:?}"
+    );
+    // Somebody who answers a new client with an old version, to be spoken to without a token.
+    let downgraded = |version| {
+        let mut bytes = Vec::new();
+        let welcome = ServerMessage::Welcome { version, server_name: String::new(), models: Vec::new() };
+        welcome.encode(&mut bytes).unwrap();
+        bytes
+    };
+    let mut client = ClientSession::paired("laptop", Token([1; 32]), request(), ms(0)).unwrap();
+    assert_eq!(client.receive(&downgraded(2), ms(0)), Err(SessionError::Version(2)));
+    let mut pairing = PairingSession::new(&code(), "laptop", [0; 32], ms(0)).unwrap();
+    assert_eq!(pairing.receive(&downgraded(2)), Err(SessionError::Version(2)));
+}
+
+#[test]
+fn what_a_client_cannot_read_is_left_out() {
+    let told = |versions| {
+        let mut client = ClientSession::speaking(versions, "laptop", request(), ms(0)).unwrap();
+        let mut server = server();
+        server.receive(&client.take_outgoing(), ms(0)).unwrap();
+        client.receive(&server.take_outgoing(), ms(0)).unwrap();
+        server.receive(&client.take_outgoing(), ms(0)).unwrap();
+        let mut needs = offers();
+        needs[1].need_frames = Some(7);
+        server.open(Opened { offers: needs, ..opened() }).unwrap();
+        client.receive(&server.take_outgoing(), ms(0)).unwrap();
+        client.report(Health::default());
+        (client.opened().unwrap().offers[1].need_frames, client.take_outgoing().len())
+    };
+    assert_eq!(told(1..=2), (None, 0));
+    assert_eq!(told(1..=3), (Some(7), 19));
 }

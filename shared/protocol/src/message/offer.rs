@@ -9,6 +9,8 @@ use crate::{
 
 /// The first version in which an Open may ask for offers. A server of an earlier one must not be asked.
 pub const OFFERS_SINCE_VERSION: u16 = 2;
+/// The first version whose offers say what they need. A client of an earlier one must not be told.
+pub const NEEDS_SINCE_VERSION: u16 = 3;
 /// Further from offline than this is no figure of any model, in dB.
 const MOST_DB: f32 = 100.0;
 
@@ -24,6 +26,9 @@ pub struct BudgetOffer {
     pub quality_db: Option<f32>,
     /// How the model would be run, or why it cannot be; at most [`MAX_OFFER_WORDS_BYTES`].
     pub words: String,
+    /// What of the budget the plan needs for itself, everything but the link, in frames at the wire rate: the rest is
+    /// there for the link. `None` where there is no plan, and from a server before [`NEEDS_SINCE_VERSION`].
+    pub need_frames: Option<u32>,
 }
 
 impl BudgetOffer {
@@ -58,6 +63,7 @@ impl BudgetOffer {
                 false => None,
             },
             words: r.text("offer.words", MAX_OFFER_WORDS_BYTES)?,
+            need_frames: None,
         };
         offer.check()?;
         Ok(offer)
@@ -72,13 +78,36 @@ fn flag(r: &mut Reader<'_>, field: &'static str) -> Result<bool, MessageError> {
     }
 }
 
-/// No offers are no bytes, so that whoever did not ask reads what version 1 said.
+/// No offers are no bytes, so that whoever did not ask reads what version 1 said; no needs are none either.
 pub(super) fn write_offers(w: &mut Writer<'_>, offers: &[BudgetOffer]) -> Result<(), MessageError> {
-    write_list(w, "offers", offers, |w, offer| offer.write(w))
+    write_list(w, "offers", offers, |w, offer| offer.write(w))?;
+    if offers.iter().all(|offer| offer.need_frames.is_none()) {
+        return Ok(());
+    }
+    write_list(w, "offer.need_frames", offers, |w, offer| {
+        let frames = offer.need_frames.unwrap_or(0);
+        within("offer.need_frames", frames, 0, MAX_BUDGET_FRAMES)?;
+        w.u32(frames);
+        Ok(())
+    })
 }
 
 pub(super) fn read_offers(r: &mut Reader<'_>) -> Result<Vec<BudgetOffer>, MessageError> {
     read_list(r, "offers", BudgetOffer::read)
+}
+
+/// What each of the offers needs, if anything follows them. On an error they are as before.
+pub(super) fn read_needs(r: &mut Reader<'_>, offers: &mut [BudgetOffer]) -> Result<(), MessageError> {
+    let field = "offer.need_frames";
+    let needs = read_list(r, field, |r| r.u32(field))?;
+    if !needs.is_empty() && needs.len() != offers.len() {
+        return Err(MessageError::Value { field, got: needs.len() as u64 });
+    }
+    needs.iter().try_for_each(|&frames| within(field, frames, 0, MAX_BUDGET_FRAMES))?;
+    for (offer, frames) in offers.iter_mut().zip(needs) {
+        offer.need_frames = (frames > 0).then_some(frames);
+    }
+    Ok(())
 }
 
 /// The budgets that an Open asks about, in frames; none are no bytes.

@@ -5,7 +5,8 @@ use rehearsekit_audio::StemSet;
 
 use super::{
     ClientMessage, CloseReason, MessageError, Mode, OpenRequest, Opened, Refusal, RefusalCode, ServerMessage,
-    offer::{read_offers, read_wanted, write_offers, write_wanted},
+    offer::{read_needs, read_offers, read_wanted, write_offers, write_wanted},
+    pairing::{Health, PairProof, PairStart, Paired, Token},
 };
 use crate::{
     MAX_MODELS, MAX_NAME_BYTES, MAX_SENTENCE_BYTES,
@@ -19,11 +20,17 @@ const HELLO: u8 = 0x01;
 const OPEN: u8 = 0x02;
 const HEARTBEAT: u8 = 0x03;
 const CLOSE: u8 = 0x04;
+const IDENTIFY: u8 = 0x05;
+const PAIR_START: u8 = 0x06;
+const PAIR_PROOF: u8 = 0x07;
+const HEALTH: u8 = 0x08;
 const WELCOME: u8 = 0x81;
 const OPENED: u8 = 0x82;
 const REFUSED: u8 = 0x83;
 const HEARTBEAT_ECHO: u8 = 0x84;
 const CLOSING: u8 = 0x85;
+const PAIR_REPLY: u8 = 0x86;
+const PAIRED: u8 = 0x87;
 
 impl ClientMessage {
     /// Appends the whole frame, length included. On an error `out` is as before.
@@ -57,6 +64,25 @@ impl ClientMessage {
             Self::Close { reason } => {
                 w.u8(CLOSE);
                 w.u8(close_to_wire(*reason));
+                Ok(())
+            }
+            Self::Identify(token) => {
+                w.u8(IDENTIFY);
+                w.bytes(&token.0);
+                Ok(())
+            }
+            Self::PairStart(start) => {
+                w.u8(PAIR_START);
+                start.write(w)
+            }
+            Self::PairProof(proof) => {
+                w.u8(PAIR_PROOF);
+                proof.write(w);
+                Ok(())
+            }
+            Self::Health(health) => {
+                w.u8(HEALTH);
+                health.write(w);
                 Ok(())
             }
         })
@@ -93,6 +119,10 @@ impl ClientMessage {
             }),
             HEARTBEAT => Self::Heartbeat { sequence: r.u32("sequence")? },
             CLOSE => Self::Close { reason: close_from_wire(r.u8("reason")?)? },
+            IDENTIFY => Self::Identify(Token(r.array("token")?)),
+            PAIR_START => Self::PairStart(PairStart::read(&mut r)?),
+            PAIR_PROOF => Self::PairProof(PairProof::read(&mut r)?),
+            HEALTH => Self::Health(Health::read(&mut r)?),
             kind => return Err(MessageError::UnknownType { kind }),
         };
         r.end()?;
@@ -145,6 +175,16 @@ impl ServerMessage {
                 w.u8(close_to_wire(*reason));
                 Ok(())
             }
+            Self::PairReply(half) => {
+                w.u8(PAIR_REPLY);
+                w.bytes(half);
+                Ok(())
+            }
+            Self::Paired(paired) => {
+                w.u8(PAIRED);
+                paired.write(w);
+                Ok(())
+            }
         })
     }
 
@@ -159,7 +199,7 @@ impl ServerMessage {
                 models: read_texts(&mut r, "models", MAX_MODELS, MAX_NAME_BYTES)?,
             },
             OPENED => {
-                let opened = Opened {
+                let mut opened = Opened {
                     session: r.u64("session")?,
                     model: r.text("model", MAX_NAME_BYTES)?,
                     stems: StemSet::new(&read_texts(&mut r, "stems", StemSet::MAX, MAX_STEM_NAME_BYTES)?)?,
@@ -171,6 +211,7 @@ impl ServerMessage {
                     description: r.text("description", MAX_SENTENCE_BYTES)?,
                     offers: read_offers(&mut r)?,
                 };
+                read_needs(&mut r, &mut opened.offers)?;
                 opened.check()?;
                 Self::Opened(opened)
             }
@@ -186,11 +227,14 @@ impl ServerMessage {
                 };
                 // What follows belongs to a later version's Refused. It may not speak ours at all, and its
                 // sentence has to be understood all the same: what cannot be read as offers is none.
-                let offers = read_offers(&mut r).unwrap_or_default();
+                let mut offers = read_offers(&mut r).unwrap_or_default();
+                let _ = read_needs(&mut r, &mut offers);
                 return Ok(Self::Refused(Refusal { code, message, smallest_budget_frames, offers }));
             }
             HEARTBEAT_ECHO => Self::HeartbeatEcho { sequence: r.u32("sequence")? },
             CLOSING => Self::Closing { reason: close_from_wire(r.u8("reason")?)? },
+            PAIR_REPLY => Self::PairReply(r.array("half")?),
+            PAIRED => Self::Paired(Paired::read(&mut r)?),
             kind => return Err(MessageError::UnknownType { kind }),
         };
         r.end()?;
@@ -282,6 +326,14 @@ impl RefusalCode {
             Self::ShuttingDown => 6,
             Self::BadRequest => 7,
             Self::Busy => 8,
+            Self::NotPaired => 9,
+            Self::Revoked => 10,
+            Self::WrongCode => 11,
+            Self::NoCode => 12,
+            Self::CodeExpired => 13,
+            Self::TriesOver => 14,
+            Self::Replayed => 15,
+            Self::Intercepted => 16,
             Self::Other(code) => code,
         }
     }
@@ -296,6 +348,14 @@ impl RefusalCode {
             6 => Self::ShuttingDown,
             7 => Self::BadRequest,
             8 => Self::Busy,
+            9 => Self::NotPaired,
+            10 => Self::Revoked,
+            11 => Self::WrongCode,
+            12 => Self::NoCode,
+            13 => Self::CodeExpired,
+            14 => Self::TriesOver,
+            15 => Self::Replayed,
+            16 => Self::Intercepted,
             other => Self::Other(other),
         }
     }

@@ -4,9 +4,9 @@ use std::{collections::VecDeque, mem, ops::RangeInclusive, time::Duration};
 
 use super::{SessionError, Silence};
 use crate::{
-    ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, HEARTBEAT_INTERVAL, MessageError, Mode,
-    OFFERS_SINCE_VERSION, OpenRequest, Opened, PROTOCOL_VERSIONS, RELIABLE_SERVER_DEAD_AFTER, Refusal,
-    SERVER_DEAD_AFTER, ServerMessage,
+    ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, HEARTBEAT_INTERVAL, Health, LAN_VERSIONS,
+    MessageError, Mode, OFFERS_SINCE_VERSION, OpenRequest, Opened, PROTOCOL_VERSIONS,
+    RELIABLE_SERVER_DEAD_AFTER, Refusal, SERVER_DEAD_AFTER, ServerMessage, Token,
 };
 
 /// What a client's driver has to know.
@@ -60,6 +60,10 @@ impl State {
 pub struct ClientSession {
     state: State,
     versions: RangeInclusive<u16>,
+    /// What is shown to a server on another machine.
+    token: Option<Token>,
+    /// What both speak, once that is known.
+    version: u16,
     reader: FrameReader,
     outgoing: Vec<u8>,
     started: Duration,
@@ -73,9 +77,20 @@ pub struct ClientSession {
 }
 
 impl ClientSession {
-    /// A session that greets at once. An error if a name or a number of the request breaks a limit.
+    /// A session that greets at once, with a server on this machine. An error if a name or a number of the request
+    /// breaks a limit.
     pub fn new(client_name: &str, open: OpenRequest, now: Duration) -> Result<Self, MessageError> {
         Self::speaking(PROTOCOL_VERSIONS, client_name, open, now)
+    }
+
+    /// As [`Self::new`], with a server on another machine, which wants to see `token`.
+    pub fn paired(
+        client_name: &str,
+        token: Token,
+        open: OpenRequest,
+        now: Duration,
+    ) -> Result<Self, MessageError> {
+        Ok(Self { token: Some(token), ..Self::speaking(LAN_VERSIONS, client_name, open, now)? })
     }
 
     /// As [`Self::new`], offering other versions than this build's own.
@@ -99,6 +114,8 @@ impl ClientSession {
         Ok(Self {
             state: State::Greeting { open },
             versions,
+            token: None,
+            version: 0,
             reader: FrameReader::new(),
             outgoing,
             started: now,
@@ -135,6 +152,10 @@ impl ClientSession {
                 if !self.versions.contains(&version) {
                     return Err(SessionError::Version(version));
                 }
+                self.version = version;
+                if let Some(token) = self.token.take() {
+                    ClientMessage::Identify(token).encode(&mut self.outgoing)?;
+                }
                 let mut open = open.clone();
                 if version < OFFERS_SINCE_VERSION {
                     open.wanted_offers_frames.clear();
@@ -170,6 +191,9 @@ impl ClientSession {
                 self.state = State::Over;
                 ClientEvent::Closing(reason)
             }
+            (ServerMessage::PairReply(_) | ServerMessage::Paired(_), _) => {
+                return Err(self.unexpected("an answer to a pairing"));
+            }
             (ServerMessage::Welcome { .. }, _) => return Err(self.unexpected("a welcome")),
             (ServerMessage::Opened(_), _) => return Err(self.unexpected("an opened session")),
             (ServerMessage::Refused(_), _) => return Err(self.unexpected("a refusal")),
@@ -204,6 +228,15 @@ impl ClientSession {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Tells the server how the session goes; call it each [`crate::HEALTH_INTERVAL`]. Nothing is sent before a session is
+    /// open, or to a server that would not understand it.
+    pub fn report(&mut self, health: Health) {
+        if matches!(self.state, State::Open(_)) && LAN_VERSIONS.contains(&self.version) {
+            // Its length is fixed, so there is no error to tell.
+            let _ = ClientMessage::Health(health).encode(&mut self.outgoing);
         }
     }
 

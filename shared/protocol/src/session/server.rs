@@ -5,8 +5,10 @@ use std::{mem, ops::RangeInclusive, time::Duration};
 
 use super::{SessionError, Silence, negotiate};
 use crate::{
-    CLIENT_DEAD_AFTER, ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, MessageError, OpenRequest,
-    Opened, PROTOCOL_VERSIONS, Refusal, RefusalCode, ServerMessage,
+    BudgetOffer, CLIENT_DEAD_AFTER, ClientMessage, CloseReason, FrameReader, HANDSHAKE_WITHIN, Health,
+    MessageError, NEEDS_SINCE_VERSION, OpenRequest, Opened, PROTOCOL_VERSIONS, Refusal, RefusalCode,
+    ServerMessage, Token,
+    message::{Half, PairProof, PairStart, Paired},
 };
 
 /// What a server's driver has to know.
@@ -19,6 +21,14 @@ pub enum ServerEvent {
         /// The version both speak.
         version: u16,
     },
+    /// The client shows this token; what it asks for comes after it.
+    Identify(Token),
+    /// Answer with [`ServerSession::pair_reply`] or [`ServerSession::refuse`].
+    PairStart(PairStart),
+    /// Answer with [`ServerSession::paired`] or [`ServerSession::refuse`].
+    PairProof(PairProof),
+    /// How the open session goes on the client's side.
+    Health(Health),
     /// Answer with [`ServerSession::open`] or [`ServerSession::refuse`]. The numbers are within limits.
     Open(OpenRequest),
     /// The client was refused for what it said; the session is over.
@@ -31,9 +41,20 @@ pub enum ServerEvent {
 enum State {
     Greeting,
     Welcomed,
-    Deciding,
+    /// The driver has a request for a session, or one end's part of a pairing, and has to answer.
+    Deciding(Asked),
+    /// The server's half is out.
+    Proving,
     Open,
     Over,
+}
+
+/// What the driver has to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Session,
+    Half,
+    Proof,
 }
 
 impl State {
@@ -41,7 +62,8 @@ impl State {
         match self {
             Self::Greeting => "waiting for the hello",
             Self::Welcomed => "waiting for the request",
-            Self::Deciding => "deciding on the request",
+            Self::Deciding(_) => "deciding on the request",
+            Self::Proving => "waiting for the client's proof",
             Self::Open => "in an open session",
             Self::Over => "done",
         }
@@ -53,6 +75,8 @@ impl State {
 pub struct ServerSession {
     state: State,
     versions: RangeInclusive<u16>,
+    /// What both speak, once that is known.
+    version: u16,
     /// Tried out when the session is made, so that the welcome cannot fail later.
     server_name: String,
     models: Vec<String>,
@@ -83,6 +107,7 @@ impl ServerSession {
         Ok(Self {
             state: State::Greeting,
             versions,
+            version: 0,
             server_name,
             models,
             reader: FrameReader::new(),
@@ -132,15 +157,26 @@ impl ServerSession {
                 let (server_name, models) = (self.server_name.clone(), self.models.clone());
                 ServerMessage::Welcome { version, server_name, models }.encode(&mut self.outgoing)?;
                 self.state = State::Welcomed;
+                self.version = version;
                 ServerEvent::Hello { client_name, version }
             }
             (ClientMessage::Open(request), State::Welcomed) => match request.check() {
                 Ok(()) => {
-                    self.state = State::Deciding;
+                    self.state = State::Deciding(Asked::Session);
                     ServerEvent::Open(request)
                 }
                 Err(error) => self.refused(Refusal::new(RefusalCode::BadRequest, &error.to_string(), None)),
             },
+            (ClientMessage::Identify(token), State::Welcomed) => ServerEvent::Identify(token),
+            (ClientMessage::PairStart(start), State::Welcomed) => {
+                self.state = State::Deciding(Asked::Half);
+                ServerEvent::PairStart(start)
+            }
+            (ClientMessage::PairProof(proof), State::Proving) => {
+                self.state = State::Deciding(Asked::Proof);
+                ServerEvent::PairProof(proof)
+            }
+            (ClientMessage::Health(health), State::Open) => ServerEvent::Health(health),
             (ClientMessage::Heartbeat { sequence }, state) if state != State::Greeting => {
                 ServerMessage::HeartbeatEcho { sequence }.encode(&mut self.outgoing)?;
                 return Ok(None);
@@ -152,17 +188,47 @@ impl ServerSession {
             (ClientMessage::Hello { .. }, _) => return Err(self.unexpected("a hello")),
             (ClientMessage::Open(_), _) => return Err(self.unexpected("a request for a session")),
             (ClientMessage::Heartbeat { .. }, _) => return Err(self.unexpected("a heartbeat")),
+            (ClientMessage::Identify(_), _) => return Err(self.unexpected("a token")),
+            (ClientMessage::PairStart(_), _) => return Err(self.unexpected("the beginning of a pairing")),
+            (ClientMessage::PairProof(_), _) => return Err(self.unexpected("a proof of a pairing")),
+            (ClientMessage::Health(_), _) => return Err(self.unexpected("its health")),
         }))
     }
 
     /// Grants the request. An error (and nothing sent) if `opened` breaks a limit; ignored unless a
     /// request waits for its answer.
-    pub fn open(&mut self, opened: Opened) -> Result<(), MessageError> {
-        if self.state == State::Deciding {
+    pub fn open(&mut self, mut opened: Opened) -> Result<(), MessageError> {
+        if self.state == State::Deciding(Asked::Session) {
+            self.keep_to_version(&mut opened.offers);
             ServerMessage::Opened(opened).encode(&mut self.outgoing)?;
             self.state = State::Open;
         }
         Ok(())
+    }
+
+    /// Goes on with a pairing; ignored unless a PairStart waits for its answer.
+    pub fn pair_reply(&mut self, half: Half) {
+        self.answer(Asked::Half, ServerMessage::PairReply(half), State::Proving);
+    }
+
+    /// Ends a pairing that worked; the session is over. Ignored unless a proof waits for its answer.
+    pub fn paired(&mut self, paired: Paired) {
+        self.answer(Asked::Proof, ServerMessage::Paired(paired), State::Over);
+    }
+
+    fn answer(&mut self, asked: Asked, message: ServerMessage, next: State) {
+        if self.state == State::Deciding(asked) {
+            // The lengths of both messages are fixed, so there is no error to tell.
+            let _ = message.encode(&mut self.outgoing);
+            self.state = next;
+        }
+    }
+
+    /// Leaves out what a client of an earlier version would stumble over.
+    fn keep_to_version(&self, offers: &mut [BudgetOffer]) {
+        if self.version < NEEDS_SINCE_VERSION {
+            offers.iter_mut().for_each(|offer| offer.need_frames = None);
+        }
     }
 
     /// Says no, at any time before a session is open; the session is over.
@@ -176,6 +242,7 @@ impl ServerSession {
         // Cut again in case the fields were set by hand; then it always fits, without its offers at the latest.
         let plain = Refusal::new(refusal.code, &refusal.message, refusal.smallest_budget_frames);
         let mut refusal = Refusal { offers: refusal.offers, ..plain.clone() };
+        self.keep_to_version(&mut refusal.offers);
         if ServerMessage::Refused(refusal.clone()).encode(&mut self.outgoing).is_err() {
             refusal = plain;
             let _ = ServerMessage::Refused(refusal.clone()).encode(&mut self.outgoing);
@@ -193,8 +260,8 @@ impl ServerSession {
                 if silent < CLIENT_DEAD_AFTER { Ok(()) } else { Err(self.fail(SessionError::Silent(silent))) }
             }
             // How long deciding takes is the server's own affair; the client has its own limit.
-            State::Deciding => Ok(()),
-            State::Greeting | State::Welcomed => {
+            State::Deciding(_) => Ok(()),
+            State::Greeting | State::Welcomed | State::Proving => {
                 let waited = now.saturating_sub(self.started);
                 if waited < HANDSHAKE_WITHIN { Ok(()) } else { Err(self.fail(SessionError::Handshake)) }
             }
@@ -204,8 +271,8 @@ impl ServerSession {
     /// The latest moment for the next [`Self::tick`]; `None` when there is nothing to wait for.
     pub fn next_tick(&self) -> Option<Duration> {
         match self.state {
-            State::Over | State::Deciding => None,
-            State::Greeting | State::Welcomed => Some(self.started + HANDSHAKE_WITHIN),
+            State::Over | State::Deciding(_) => None,
+            State::Greeting | State::Welcomed | State::Proving => Some(self.started + HANDSHAKE_WITHIN),
             // In thirds, because a longer stretch between two looks counts as no more than that.
             State::Open => {
                 let soon = self.silence.last + self.silence.cap;

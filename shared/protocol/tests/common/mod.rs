@@ -55,8 +55,20 @@ pub(crate) fn opened() -> Opened {
 /// Two offers: one that holds and was measured, one that does not.
 pub(crate) fn offers() -> Vec<BudgetOffer> {
     vec![
-        BudgetOffer { budget_frames: 4_464, holds: false, quality_db: None, words: "no".into() },
-        BudgetOffer { budget_frames: 12_000, holds: true, quality_db: Some(-0.5), words: "hop".into() },
+        BudgetOffer {
+            budget_frames: 4_464,
+            holds: false,
+            quality_db: None,
+            words: "no".into(),
+            need_frames: None,
+        },
+        BudgetOffer {
+            budget_frames: 12_000,
+            holds: true,
+            quality_db: Some(-0.5),
+            words: "hop".into(),
+            need_frames: None,
+        },
     ]
 }
 
@@ -104,7 +116,30 @@ pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
         }),
         any::<u32>().prop_map(|sequence| ClientMessage::Heartbeat { sequence }),
         reason().prop_map(|reason| ClientMessage::Close { reason }),
+        bytes32().prop_map(|token| ClientMessage::Identify(Token(token))),
+        (half(), text(64)).prop_map(|(half, name)| ClientMessage::PairStart(PairStart { half, name })),
+        proof().prop_map(ClientMessage::PairProof),
+        any::<[u32; 4]>().prop_map(|n| {
+            let [underruns, late, lost, needed_frames] = n;
+            ClientMessage::Health(Health { underruns, late, lost, needed_frames })
+        }),
     ]
+}
+
+fn bytes32() -> impl Strategy<Value = [u8; 32]> {
+    any::<[u8; 32]>()
+}
+
+fn half() -> impl Strategy<Value = Half> {
+    (any::<u8>(), bytes32()).prop_map(|(side, point)| {
+        let mut half = [side; HALF_BYTES];
+        half[1..].copy_from_slice(&point);
+        half
+    })
+}
+
+fn proof() -> impl Strategy<Value = PairProof> {
+    (bytes32(), bytes32()).prop_map(|(of_code, of_channel)| PairProof { of_code, of_channel })
 }
 
 fn stems() -> impl Strategy<Value = StemSet> {
@@ -113,12 +148,14 @@ fn stems() -> impl Strategy<Value = StemSet> {
 }
 
 fn some_offers() -> impl Strategy<Value = Vec<BudgetOffer>> {
-    let one = (1..=MAX_BUDGET_FRAMES, any::<bool>(), prop::option::of(-100.0f32..=100.0), text(96));
-    let one = one.prop_map(|(budget_frames, holds, quality_db, words)| BudgetOffer {
+    let need = prop::option::of(1..=MAX_BUDGET_FRAMES);
+    let one = (1..=MAX_BUDGET_FRAMES, any::<bool>(), prop::option::of(-100.0f32..=100.0), text(96), need);
+    let one = one.prop_map(|(budget_frames, holds, quality_db, words, need_frames)| BudgetOffer {
         budget_frames,
         holds,
         quality_db,
         words,
+        need_frames,
     });
     prop::collection::vec(one, 0..=MAX_OFFERS)
 }
@@ -146,7 +183,7 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
                 })
             }
         ),
-        (9u8.., text(512), any::<Option<u32>>(), some_offers()).prop_map(
+        (17u8.., text(512), any::<Option<u32>>(), some_offers()).prop_map(
             |(code, message, smallest_budget_frames, offers)| {
                 ServerMessage::Refused(Refusal {
                     code: RefusalCode::Other(code),
@@ -158,6 +195,9 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
         ),
         any::<u32>().prop_map(|sequence| ServerMessage::HeartbeatEcho { sequence }),
         reason().prop_map(|reason| ServerMessage::Closing { reason }),
+        half().prop_map(ServerMessage::PairReply),
+        (proof(), bytes32())
+            .prop_map(|(proof, token)| ServerMessage::Paired(Paired { proof, token: Token(token) })),
     ]
 }
 

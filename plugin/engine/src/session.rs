@@ -141,6 +141,7 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
         let now = start.elapsed();
         pace.look(run.frames.load(Relaxed), now);
         if looks.is_multiple_of(STATS_EVERY) {
+            remote.tell_underruns(run.counters.read().underruns);
             link = remote.stats();
             let state = remote.state();
             match &state {

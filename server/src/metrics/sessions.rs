@@ -1,7 +1,5 @@
 //! How each open session fares, for `/metrics`: one series each, which vanishes with its session, so there are never
 //! more than there may be sessions. Must not know where the numbers come from.
-//!
-//! What a client says of itself (underruns, late, lost, the depth it needed) has its place here too.
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +22,14 @@ pub struct SessionHealth {
     pub chunks: Number,
     /// Chunks given up because their deadline passed.
     pub given_up_chunks: Number,
+    /// What the client says of itself: nothing was there, came too late, never came.
+    pub underruns: Number,
+    /// See [`Self::underruns`].
+    pub late_chunks: Number,
+    /// See [`Self::underruns`].
+    pub lost_chunks: Number,
+    /// The budget that the client would have needed lately, in microseconds; 0 while it does not know.
+    pub needed_micros: Number,
 }
 
 /// The open sessions by number.
@@ -64,7 +70,7 @@ impl Drop for SessionEntry {
 /// Name, type, help, and the value of a session.
 type Series = (&'static str, &'static str, &'static str, fn(&SessionHealth) -> f64);
 
-const SERIES: [Series; 5] = [
+const SERIES: [Series; 9] = [
     ("session_round_trip_seconds", "gauge", "Round trip of each open session's link", |health| {
         health.round_trip_micros.get() as f64 / 1e6
     }),
@@ -80,6 +86,27 @@ const SERIES: [Series; 5] = [
     ("session_given_up_chunks_total", "counter", "Chunks given up because their deadline passed", |health| {
         health.given_up_chunks.get() as f64
     }),
+    (
+        "session_underruns_total",
+        "counter",
+        "Slots of 64 frames with nothing in them, by the client's account",
+        |health| health.underruns.get() as f64,
+    ),
+    (
+        "session_late_chunks_total",
+        "counter",
+        "Chunks that came too late, by the client's account",
+        |health| health.late_chunks.get() as f64,
+    ),
+    ("session_lost_chunks_total", "counter", "Chunks that never came, by the client's account", |health| {
+        health.lost_chunks.get() as f64
+    }),
+    (
+        "session_needed_seconds",
+        "gauge",
+        "Budget that the link would have needed lately; 0: unknown",
+        |health| health.needed_micros.get() as f64 / 1e6,
+    ),
 ];
 
 impl Sessions {

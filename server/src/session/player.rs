@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use quinn::{Connection, RecvStream};
 use rehearsekit_protocol::{
-    MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet,
+    Health, MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet,
     packet_bytes,
 };
 use tokio::{
@@ -132,8 +132,10 @@ impl Player {
             tokio::select! {
                 count = control.read() => {
                     for event in control.handle(count?).await? {
-                        if let ServerEvent::Closed(reason) = event {
-                            return Err(End::Client(reason));
+                        match event {
+                            ServerEvent::Closed(reason) => return Err(End::Client(reason)),
+                            ServerEvent::Health(health) => self.hear(health),
+                            _ => {}
                         }
                     }
                 }
@@ -176,6 +178,15 @@ impl Player {
     fn give_up(&self) {
         self.shared.metrics.late_chunks.add(1);
         self.health.given_up_chunks.add(1);
+    }
+
+    /// What the client says of itself; believed as far as a display goes.
+    fn hear(&self, health: Health) {
+        self.health.underruns.set(health.underruns.into());
+        self.health.late_chunks.set(health.late.into());
+        self.health.lost_chunks.set(health.lost.into());
+        let needed_seconds = f64::from(health.needed_frames) / f64::from(self.rate_hz);
+        self.health.needed_micros.set((needed_seconds * 1e6) as u64);
     }
 
     fn look_at_link(&self) {

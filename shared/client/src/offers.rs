@@ -42,10 +42,16 @@ pub fn in_millis(
     rate: SampleRate,
     latency_frames: u32,
 ) -> Vec<BudgetOffer> {
+    let decimation = Decimation::for_host(rate);
+    let in_host_millis = |wire_frames: u32| {
+        let frames = u64::from(wire_frames) * u64::from(decimation.factor());
+        rate.duration(frames + u64::from(decimation.latency_frames())).as_secs_f64() * 1e3
+    };
     let told = |(millis, wire_frames)| {
         let offer = offers.iter().find(|offer| offer.budget_frames == wire_frames)?;
-        let protocol::BudgetOffer { holds, quality_db, ref words, .. } = *offer;
-        Some(BudgetOffer { millis, holds, quality_db, words: words.clone(), need_millis: None })
+        let protocol::BudgetOffer { holds, quality_db, ref words, need_frames, .. } = *offer;
+        let need_millis = need_frames.map(in_host_millis);
+        Some(BudgetOffer { millis, holds, quality_db, words: words.clone(), need_millis })
     };
     wanted(rate, latency_frames).into_iter().filter_map(told).collect()
 }
@@ -86,7 +92,7 @@ mod tests {
                     holds: budget_frames % 2 == 0,
                     quality_db: None,
                     words: budget_frames.to_string(),
-                    need_frames: None,
+                    need_frames: Some(budget_frames / 2),
                 })
                 .collect();
             let told = in_millis(&offers, rate, own_frames);
@@ -97,7 +103,12 @@ mod tests {
             assert_eq!(told.iter().map(|offer| offer.millis).collect::<Vec<_>>(), expected, "{hz} Hz");
             let decimation = Decimation::for_host(rate);
             let at_250 = decimation.wire_budget_frames(hz / 4);
-            assert_eq!(told.iter().find(|o| o.millis == 250).unwrap().words, at_250.to_string());
+            let offer = told.iter().find(|o| o.millis == 250).unwrap();
+            assert_eq!(offer.words, at_250.to_string());
+            // What rates cost both ways is the client's own and in it whole.
+            let own_millis = f64::from(decimation.latency_frames()) * 1e3 / f64::from(hz);
+            let expected = 125.0 + own_millis / 2.0;
+            assert!((offer.need_millis.unwrap() - expected).abs() < 0.1, "{offer:?} {expected}");
         }
         // A session of 250 ms asks about no twelfth budget; nor does one that is 250 ms but for a few frames.
         for own in [12_000, 12_010] {

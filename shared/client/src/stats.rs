@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rehearsekit_protocol::{HEARTBEAT_INTERVAL, Mode, OpenRequest, Opened};
+use rehearsekit_protocol::{HEARTBEAT_INTERVAL, Health, Mode, OpenRequest, Opened};
 
 use crate::{
     Decimation,
@@ -92,6 +92,8 @@ pub(crate) struct Counters {
     pub(crate) inference: Samples,
     pub(crate) overhead: Samples,
     pub(crate) server_overhead: Samples,
+    /// As the playout counts them, when it was heard of last; only handed on.
+    pub(crate) underruns: AtomicU64,
     pub(crate) round_trip: Samples<ROUND_TRIPS>,
     /// With what makes milliseconds of its wire frames: those of a frame, and those beside all frames.
     pub(crate) shadow: Mutex<Option<(Shadow, [f64; 2])>>,
@@ -123,6 +125,22 @@ impl Counters {
         let shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
         let told = |(shadow, [frame, own]): &(Shadow, [f64; 2])| shadow.figures().in_millis(*frame, *own);
         shadow.as_ref().map(told).unwrap_or_default()
+    }
+
+    /// Underruns, late and lost chunks so far.
+    pub(crate) fn missed(&self) -> [u64; 3] {
+        [&self.underruns, &self.late, &self.lost].map(|counter| counter.load(Relaxed))
+    }
+
+    /// What is missed since `before`, for the server's metrics.
+    pub(crate) fn health_since(&self, before: [u64; 3]) -> Health {
+        let now = self.missed();
+        let since = |kind: usize| u32::try_from(now[kind].saturating_sub(before[kind])).unwrap_or(u32::MAX);
+        let shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = shadow.as_ref().and_then(|(shadow, _)| shadow.figures().needed);
+        // Never negative, and too large for the type only if the largest is as good.
+        let needed_frames = needed.unwrap_or_default() as u32;
+        Health { underruns: since(0), late: since(1), lost: since(2), needed_frames }
     }
 
     /// A session begins: its shadow buffers are those of the one before if it has the same plan. None for a bounce,

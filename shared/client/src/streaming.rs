@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use quinn::{Connection, ReadError, ReadToEndError, RecvStream, SendStream};
 use rehearsekit_playout::Layout;
 use rehearsekit_protocol::{
-    ClientEvent, ClientSession, CloseReason, MAX_PACKET_FRAMES, Opened, Packet, PacketError, PacketHeader,
-    PacketKind, encode_packet, packet_bytes,
+    ClientEvent, ClientSession, CloseReason, HEALTH_INTERVAL, MAX_PACKET_FRAMES, Opened, Packet, PacketError,
+    PacketHeader, PacketKind, encode_packet, packet_bytes,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -133,6 +133,7 @@ impl Session<'_> {
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = [0; 4_096];
+        let (missed_before, mut health) = (self.counters.missed(), interval(HEALTH_INTERVAL));
         loop {
             // Unbounded, but what goes in is a heartbeat each 100 ms, and 500 ms without an echo is the end.
             let outgoing = control.take_outgoing();
@@ -177,6 +178,7 @@ impl Session<'_> {
                         return Ended::Broken(error.into());
                     }
                 }
+                _ = health.tick() => control.report(self.counters.health_since(missed_before)),
                 _ = poll.tick() => {
                     let finishes = orders.borrow().finishes;
                     if let Err(error) = self.poll(rings, finishes, &packets) {

@@ -3,6 +3,8 @@
 //! Counting must never wait: the only lock is around the reasons of refusals and closings, which are rare.
 //! This module must not know where the numbers come from.
 
+pub mod sessions;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -115,6 +117,7 @@ pub struct Metrics {
     pub closed: Reasons,
     pub inference: Histogram,
     pub overhead: Histogram,
+    pub health: sessions::Sessions,
 }
 
 impl Default for Metrics {
@@ -150,6 +153,7 @@ impl Metrics {
             closed: Reasons::default(),
             inference: Histogram::default(),
             overhead: Histogram::default(),
+            health: sessions::Sessions::default(),
         }
     }
 
@@ -219,6 +223,7 @@ impl Metrics {
             "From the arrival of the last packet a chunk needs to the link, without the inference",
             &self.overhead,
         );
+        self.health.write(&mut out);
         out.0
     }
 }

@@ -5,7 +5,9 @@ mod common;
 use std::{sync::Mutex, time::Duration};
 
 use common::{Client, HOP, HalfEngine, PACKET, TestServer, config, get, request, within};
-use rehearsekit_protocol::{ClientMessage, CloseReason, Mode, OpenRequest, RefusalCode, ServerMessage};
+use rehearsekit_protocol::{
+    ClientMessage, CloseReason, Health, Mode, OpenRequest, RefusalCode, ServerMessage,
+};
 use rehearsekit_server::{Event, Listeners, ServeError, engine::EngineError, run_with};
 
 fn refusal(message: Option<ServerMessage>) -> rehearsekit_protocol::Refusal {
@@ -26,7 +28,27 @@ async fn every_frame_of_every_epoch_comes_back_once() {
     assert_eq!(server.metric("sessions").await, 1.0);
     assert_eq!(server.metric("epochs_total").await, 2.0);
     assert_eq!(server.metric("inference_seconds_count").await, server.metric("hops_total").await);
+    // Its series has its number and its model, and goes with it.
+    let of =
+        |name: &str| format!("session_{name}{{session=\"{}\",model=\"{}\"}}", opened.session, opened.model);
+    server.metric_reaches(&of("chunks_total"), server.metric("hops_total").await).await;
+    assert!(server.metric(&of("round_trip_seconds")).await > 0.0);
+    assert!(server.metric(&of("datagrams_total")).await > 0.0);
+    // What the client says of itself stands beside it.
+    let health = Health { underruns: 5, late: 4, lost: 3, needed_frames: 9_600 };
+    client.say(&ClientMessage::Health(health)).await;
+    server.metric_reaches(&of("needed_seconds"), 0.2).await;
+    let told = [of("underruns_total"), of("late_chunks_total"), of("lost_chunks_total")];
+    for (name, expected) in told.iter().zip([5.0, 4.0, 3.0]) {
+        assert_eq!(server.metric(name).await, expected, "{name}");
+    }
     client.connection.close(0u8.into(), b"");
+    let gone = async {
+        while get(server.http, "/metrics", "localhost", "").await.1.contains("session=\"") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(gone).await;
     server.end().await.unwrap();
 }
 

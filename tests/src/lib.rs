@@ -5,3 +5,4 @@ pub mod fuzz;
 pub mod house;
 pub mod netsim;
 pub mod plugin_host;
+pub mod udp_proxy;

@@ -95,6 +95,11 @@ impl Background {
         lock(&self.child).stdout.take()
     }
 
+    /// Takes the pipe of its standard input, once.
+    pub(crate) fn take_stdin(&self) -> Option<std::process::ChildStdin> {
+        lock(&self.child).stdin.take()
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors

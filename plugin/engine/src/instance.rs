@@ -15,7 +15,7 @@ use std::{
 };
 
 use rehearsekit_audio::SampleRate;
-use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Target};
+use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Percentiles, Target};
 use rehearsekit_playout::{Layout, OwnSounds, Playout};
 
 use self::meeting::Attempt;
@@ -359,7 +359,10 @@ impl Instance {
             offline: false,
             missed: [0; 3],
             counters: Counters::default(),
-            turnaround_millis: rehearsekit_client::Percentiles::default(),
+            turnaround_millis: Percentiles::default(),
+            round_trip_millis: Percentiles::default(),
+            needs_millis: None,
+            recommendation: None,
             bursts: 0,
             bursting: false,
             click: ClickNow::default(),
@@ -373,7 +376,7 @@ impl Instance {
         view.click = run.heard.now();
         view.bridging = run.bridging.load(Relaxed);
         view.error.clone_from(&lock(&run.error));
-        let (figures, playout) = (*lock(&run.figures), run.counters.read());
+        let (figures, playout) = (lock(&run.figures).clone(), run.counters.read());
         view.counters = Counters {
             frames: playout.frames,
             bridged_frames: playout.bridged_frames,
@@ -383,11 +386,11 @@ impl Instance {
             reconnects: figures.link.reconnects,
             dropped_frames: run.dropped_frames.load(Relaxed),
         };
-        if let Some(before) = figures.before {
-            let now = run.missed(&figures.link);
-            view.missed = std::array::from_fn(|kind| now[kind].saturating_sub(before[kind]));
-        }
+        view.missed = run.missed_since(figures.before, &figures.link);
         view.turnaround_millis = figures.link.turnaround_millis;
+        view.round_trip_millis = figures.link.round_trip_millis;
+        view.needs_millis = figures.link.shadow.needed;
+        view.recommendation = figures.recommendation;
         (view.bursts, view.bursting) = (figures.bursts, figures.bursting);
         if let Some((link, rate)) = link {
             let state = link.state();

@@ -8,7 +8,8 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{
-    BudgetOffer, Decimation, Link, LinkConfig, LinkRemote, LinkState, OpenRequest, Target, offers,
+    BudgetOffer, Decimation, LINK_ALLOWANCE, Link, LinkConfig, LinkRemote, LinkState, OpenRequest,
+    Recommendation, Situation, Target, offers, recommend,
 };
 use rehearsekit_playout::{Layout, MixSlot, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::{MAX_BLOCK_FRAMES, Mode};
@@ -25,8 +26,6 @@ use crate::{
     shared::{Figures, Run, lock},
 };
 
-/// What of the budget is set aside for the link: both ways, jitter included, on a LAN or loopback.
-const LINK_ALLOWANCE: Duration = Duration::from_millis(10);
 /// The mix ring holds this much, for a network task that stalls.
 const MIX_RING_SECONDS: f64 = 2.0;
 /// The stem ring holds this much, but a few hundred slots at least; what does not fit waits in front of it.
@@ -136,12 +135,14 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
     let mut looks = 0_u32;
     let mut learned = None;
     let mut before = None;
+    let mut recommendation: Option<Recommendation> = None;
     let mut link = remote.stats();
     loop {
         look.tick().await;
         let now = start.elapsed();
         pace.look(run.frames.load(Relaxed), now);
         if looks.is_multiple_of(STATS_EVERY) {
+            remote.tell_underruns(run.counters.read().underruns);
             link = remote.stats();
             let state = remote.state();
             match &state {
@@ -160,12 +161,24 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
                 }
             }
         }
-        looks = looks.wrapping_add(1);
         if learned.is_some() && before.is_none() && !run.bridging.load(Relaxed) {
             before = Some(run.missed(&link));
         }
-        *lock(&run.figures) =
-            Figures { link, bursts: pace.bursts(), bursting: pace.is_bursting(now), before };
+        if looks.is_multiple_of(STATS_EVERY) {
+            let missed = run.missed_since(before, &link).iter().sum();
+            let budget_millis = lessons.rate.duration(lessons.latency_frames.into()).as_secs_f64() * 1e3;
+            let offers = &lock(&lessons.offers);
+            let situation = Situation { budget_millis, offers, shadow: &link.shadow, missed };
+            recommendation = recommend(situation, recommendation.as_ref());
+        }
+        looks = looks.wrapping_add(1);
+        *lock(&run.figures) = Figures {
+            link,
+            bursts: pace.bursts(),
+            bursting: pace.is_bursting(now),
+            before,
+            recommendation: recommendation.clone(),
+        };
     }
 }
 

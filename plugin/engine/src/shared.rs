@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64},
 };
 
-use rehearsekit_client::LinkStats;
+use rehearsekit_client::{LinkStats, Recommendation};
 use rehearsekit_playout::PlayoutCounters;
 
 use crate::meters::Meters;
@@ -35,13 +35,15 @@ pub(crate) struct Run {
 }
 
 /// What the network's side writes down now and then.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Figures {
     pub(crate) link: LinkStats,
     pub(crate) bursts: u64,
     pub(crate) bursting: bool,
     /// What had been missed when the stems of this session began: until then there was nothing to miss.
     pub(crate) before: Option<Missed>,
+    /// Whether another budget would do better.
+    pub(crate) recommendation: Option<Recommendation>,
 }
 
 /// Underruns, late slots and lost chunks.
@@ -70,6 +72,13 @@ impl Run {
     pub(crate) fn missed(&self, link: &LinkStats) -> Missed {
         let playout = self.counters.read();
         [playout.underruns, playout.late, link.lost]
+    }
+
+    /// What was missed since then; nothing if there is no then.
+    pub(crate) fn missed_since(&self, before: Option<Missed>, link: &LinkStats) -> Missed {
+        let Some(before) = before else { return [0; 3] };
+        let now = self.missed(link);
+        std::array::from_fn(|kind| now[kind].saturating_sub(before[kind]))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a display and the main thread may know of an instance: plain values, taken at once, never waited for.
 
-use rehearsekit_client::{BudgetOffer, LinkState, Percentiles, RefusalCode};
+use rehearsekit_client::{BudgetOffer, LinkState, Percentiles, Recommendation, RefusalCode};
 
 use crate::{metronome::ClickNow, mixer::STRIPS};
 
@@ -42,6 +42,14 @@ pub struct View {
     pub counters: Counters,
     /// From the last frame of mix that a chunk needed until the chunk was here.
     pub turnaround_millis: Percentiles,
+    /// A heartbeat there and back, over the last five minutes.
+    pub round_trip_millis: Percentiles,
+    /// The budget at which next to nothing would have been missed in the last five minutes, in ms; `None` while too
+    /// little is known, and in an offline render.
+    pub needs_millis: Option<f64>,
+    /// Another budget that would do better, or why none would; `None` while the present one is right. Only the player
+    /// follows it.
+    pub recommendation: Option<Recommendation>,
     /// How often the host called far ahead of real time, and whether it did within the last ten seconds: the
     /// stems cannot be there yet then, whatever the budget.
     pub bursts: u64,

@@ -289,7 +289,13 @@ mod tests {
     #[test]
     fn a_budget_is_told_as_the_server_measured_it_and_nothing_is_made_up() {
         let quality = |quality_db| {
-            let offer = BudgetOffer { millis: 93, holds: true, quality_db, words: "hop 23 ms".to_owned() };
+            let offer = BudgetOffer {
+                millis: 93,
+                holds: true,
+                quality_db,
+                words: "hop 23 ms".to_owned(),
+                need_millis: None,
+            };
             budget(&offer).quality
         };
         assert_eq!(quality(None), None);

@@ -26,6 +26,7 @@ use tracing::Instrument as _;
 
 use crate::{
     engine::{Offer, OpenRefusal, OpenSpec, Pipeline, Promise},
+    metrics::sessions::SessionEntry,
     quic::{Guest, Life, close_code},
     state::{NotAdmitted, Place, Shared},
     workers::message_of,
@@ -219,7 +220,8 @@ async fn play(
         return end;
     }
     shared.metrics.sessions_total.add(1);
-    let mut player = Player::new(connection.clone(), shared.clone(), &request, &promise, pipeline);
+    let health = SessionEntry::new(&shared.metrics, place.session, &promise.model);
+    let mut player = Player::new(connection.clone(), shared.clone(), &request, &promise, pipeline, health);
     let Err(end) = player.play(control, life).await;
     // What a worker still holds of this session is given up with it; its place is free from here on.
     drop((player, place));

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use quinn::{Connection, RecvStream};
 use rehearsekit_protocol::{
-    MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet,
+    Health, MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet,
     packet_bytes,
 };
 use tokio::{
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     engine::{EngineError, Pipeline, Promise},
+    metrics::sessions::SessionEntry,
     quic::Life,
     state::Shared,
     workers::{JobError, Urgency},
@@ -48,6 +49,7 @@ type ReadResult = Result<Option<(Packet, u64)>, End>;
 pub(super) struct Player {
     connection: Connection,
     shared: Arc<Shared>,
+    health: SessionEntry,
     rate_hz: u32,
     budget_frames: u64,
     urgency: Urgency,
@@ -77,6 +79,7 @@ impl Player {
         request: &OpenRequest,
         promise: &Promise,
         pipeline: Box<dyn Pipeline>,
+        health: SessionEntry,
     ) -> Self {
         let reliable = is_reliable(request);
         let seconds = |frames: u32| Duration::from_secs_f64(f64::from(frames) / f64::from(request.rate_hz));
@@ -93,6 +96,7 @@ impl Player {
             outbox: Outbox::new(connection.clone(), reliable),
             connection,
             shared,
+            health,
             rate_hz: request.rate_hz,
             budget_frames: request.budget_frames.into(),
             urgency: if reliable { Urgency::Patient } else { Urgency::Live },
@@ -128,8 +132,10 @@ impl Player {
             tokio::select! {
                 count = control.read() => {
                     for event in control.handle(count?).await? {
-                        if let ServerEvent::Closed(reason) = event {
-                            return Err(End::Client(reason));
+                        match event {
+                            ServerEvent::Closed(reason) => return Err(End::Client(reason)),
+                            ServerEvent::Health(health) => self.hear(health),
+                            _ => {}
                         }
                     }
                 }
@@ -148,9 +154,12 @@ impl Player {
                     self.take_turn(result, start)?;
                 }
                 sent = self.outbox.next() => {
-                    if matches!(sent, Sent::Late { .. }) {
-                        self.shared.metrics.late_chunks.add(1);
+                    match sent {
+                        Sent::Delivered => self.health.chunks.add(1),
+                        Sent::Late { .. } => self.give_up(),
+                        Sent::Gone => {}
                     }
+                    self.look_at_link();
                 }
                 () = sleep_until(Some(wake)) => {
                     control.tick().await?;
@@ -164,6 +173,27 @@ impl Player {
                 return Err(End::TooSlow("the client does not take its stems".to_owned()));
             }
         }
+    }
+
+    fn give_up(&self) {
+        self.shared.metrics.late_chunks.add(1);
+        self.health.given_up_chunks.add(1);
+    }
+
+    /// What the client says of itself; believed as far as a display goes.
+    fn hear(&self, health: Health) {
+        self.health.underruns.set(health.underruns.into());
+        self.health.late_chunks.set(health.late.into());
+        self.health.lost_chunks.set(health.lost.into());
+        let needed_seconds = f64::from(health.needed_frames) / f64::from(self.rate_hz);
+        self.health.needed_micros.set((needed_seconds * 1e6) as u64);
+    }
+
+    fn look_at_link(&self) {
+        let path = self.connection.stats().path;
+        self.health.round_trip_micros.set(micros(path.rtt).into());
+        self.health.datagrams.set(path.sent_packets);
+        self.health.lost_datagrams.set(path.lost_packets);
     }
 
     /// Gives the pipeline to a worker if there is work for it.
@@ -245,7 +275,7 @@ impl Player {
             let first_frame = chunk.first_frame + from as u64;
             let due = start + self.due(first_frame + count as u64);
             if self.urgency == Urgency::Live && due <= Instant::now() {
-                self.shared.metrics.late_chunks.add(1);
+                self.give_up();
                 continue;
             }
             let header = PacketHeader {

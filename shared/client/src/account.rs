@@ -31,6 +31,8 @@ pub(crate) struct Account {
     missing: Missing,
     lost_frames: u64,
     lost_told: u64,
+    /// The same as positions, since [`Account::take_gone`] was called last.
+    gone: Vec<Range<u64>>,
 }
 
 /// What one chunk means.
@@ -64,6 +66,7 @@ impl Account {
             missing: Missing::default(),
             lost_frames: 0,
             lost_told: 0,
+            gone: Vec::new(),
         }
     }
 
@@ -105,17 +108,22 @@ impl Account {
     pub(crate) fn expire(&mut self) -> Lost {
         if self.live {
             let passed = self.newest.saturating_sub(self.latency_frames + self.grace_frames);
-            self.lost_frames += self.missing.take_before(passed);
+            self.lost_frames += self.missing.take_before(passed, &mut self.gone);
         }
-        self.lost_frames += self.missing.bound(MOST_HOLES);
+        self.lost_frames += self.missing.bound(MOST_HOLES, &mut self.gone);
         self.tell()
     }
 
     /// The connection broke: nothing that is missing will ever come. (When the listener leaves instead, what is
     /// still inside its grace was not lost but no longer waited for.)
     pub(crate) fn broke(&mut self) -> Lost {
-        self.lost_frames += self.missing.take_before(u64::MAX);
+        self.lost_frames += self.missing.take_before(u64::MAX, &mut self.gone);
         self.tell()
+    }
+
+    /// Which frames are lost since this was called last.
+    pub(crate) fn take_gone(&mut self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.gone)
     }
 
     fn tell(&mut self) -> Lost {
@@ -168,12 +176,13 @@ impl Missing {
         }
     }
 
-    /// Forgets everything before `position`; how many frames that were.
-    fn take_before(&mut self, position: u64) -> u64 {
+    /// Moves everything before `position` to `gone`; how many frames that were.
+    fn take_before(&mut self, position: u64, gone: &mut Vec<Range<u64>>) -> u64 {
         let mut taken = 0;
         while let Some(hole) = self.0.front_mut().filter(|hole| hole.start < position) {
             let end = hole.end.min(position);
             taken += end - hole.start;
+            gone.push(hole.start..end);
             if end == hole.end {
                 self.0.pop_front();
             } else {
@@ -183,10 +192,12 @@ impl Missing {
         taken
     }
 
-    /// Forgets the oldest ranges beyond `most`; how many frames that were.
-    fn bound(&mut self, most: usize) -> u64 {
+    /// Moves the oldest ranges beyond `most` to `gone`; how many frames that were.
+    fn bound(&mut self, most: usize, gone: &mut Vec<Range<u64>>) -> u64 {
         let excess = self.0.len().saturating_sub(most);
-        self.0.drain(..excess).map(|hole| hole.end - hole.start).sum()
+        let before = gone.len();
+        gone.extend(self.0.drain(..excess));
+        gone[before..].iter().map(|hole| hole.end - hole.start).sum()
     }
 }
 
@@ -255,12 +266,15 @@ mod tests {
         // Latency 2000 and grace 8000 frames behind the newest: 500..1000 goes in two halves.
         account.mix_until(10_750, ms(1_400));
         assert_eq!(account.expire(), Lost { frames: 250, hops: 1 });
+        assert_eq!(account.take_gone().first(), Some(&(500..750)));
         account.mix_until(11_000, ms(1_400));
         assert_eq!(account.expire(), Lost { frames: 250, hops: 0 });
         account.mix_until(12_000, ms(1_500));
         assert_eq!(account.expire(), Lost { frames: 250, hops: 1 });
         assert_eq!(account.expire(), Lost::default());
         assert_eq!(account.broke(), Lost { frames: 10_000, hops: 20 });
+        assert_eq!(account.take_gone(), [750..1_000, 1_500..1_750, 10_000..20_000]);
+        assert!(account.take_gone().is_empty());
         assert_eq!(account.broke(), Lost::default());
     }
 

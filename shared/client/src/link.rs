@@ -5,7 +5,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -196,6 +196,11 @@ impl LinkRemote {
     /// What has been counted so far. Sorts samples: not for every frame of a display.
     pub fn stats(&self) -> LinkStats {
         self.counters.snapshot()
+    }
+
+    /// How many underruns the playout has counted so far: the server's metrics show it beside what is seen here.
+    pub fn tell_underruns(&self, so_far: u64) {
+        self.counters.underruns.store(so_far, Relaxed);
     }
 
     /// Whether the state was told anew since [`Self::ignore_news`], be it the same.

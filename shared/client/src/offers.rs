@@ -8,6 +8,9 @@ use rehearsekit_protocol::{self as protocol, MAX_BUDGET_FRAMES};
 
 use crate::Decimation;
 
+/// What of a budget a session is asked to set aside for the link: both ways, jitter included, on a LAN or loopback.
+/// What a link really needs is measured (see [`ShadowFigures`](crate::ShadowFigures)) and told, and moves nothing.
+pub const LINK_ALLOWANCE: Duration = Duration::from_millis(10);
 /// What a budget picker offers, in ms.
 pub const STANDARD_BUDGETS_MILLIS: [u32; 11] = [50, 93, 132, 180, 250, 350, 500, 750, 1_000, 1_500, 2_500];
 
@@ -22,6 +25,8 @@ pub struct BudgetOffer {
     pub quality_db: Option<f32>,
     /// How the model would be run, or why it cannot be.
     pub words: String,
+    /// What of the budget the plan itself needs, everything but the link, in ms; `None` if the server does not say.
+    pub need_millis: Option<f64>,
 }
 
 /// What to ask for at `rate` beside a session of `latency_frames`, in frames at the wire rate: the standard
@@ -37,10 +42,16 @@ pub fn in_millis(
     rate: SampleRate,
     latency_frames: u32,
 ) -> Vec<BudgetOffer> {
+    let decimation = Decimation::for_host(rate);
+    let in_host_millis = |wire_frames: u32| {
+        let frames = u64::from(wire_frames) * u64::from(decimation.factor());
+        rate.duration(frames + u64::from(decimation.latency_frames())).as_secs_f64() * 1e3
+    };
     let told = |(millis, wire_frames)| {
         let offer = offers.iter().find(|offer| offer.budget_frames == wire_frames)?;
-        let protocol::BudgetOffer { holds, quality_db, ref words, .. } = *offer;
-        Some(BudgetOffer { millis, holds, quality_db, words: words.clone() })
+        let protocol::BudgetOffer { holds, quality_db, ref words, need_frames, .. } = *offer;
+        let need_millis = need_frames.map(in_host_millis);
+        Some(BudgetOffer { millis, holds, quality_db, words: words.clone(), need_millis })
     };
     wanted(rate, latency_frames).into_iter().filter_map(told).collect()
 }
@@ -81,7 +92,7 @@ mod tests {
                     holds: budget_frames % 2 == 0,
                     quality_db: None,
                     words: budget_frames.to_string(),
-                    need_frames: None,
+                    need_frames: Some(budget_frames / 2),
                 })
                 .collect();
             let told = in_millis(&offers, rate, own_frames);
@@ -92,7 +103,12 @@ mod tests {
             assert_eq!(told.iter().map(|offer| offer.millis).collect::<Vec<_>>(), expected, "{hz} Hz");
             let decimation = Decimation::for_host(rate);
             let at_250 = decimation.wire_budget_frames(hz / 4);
-            assert_eq!(told.iter().find(|o| o.millis == 250).unwrap().words, at_250.to_string());
+            let offer = told.iter().find(|o| o.millis == 250).unwrap();
+            assert_eq!(offer.words, at_250.to_string());
+            // What rates cost both ways is the client's own and in it whole.
+            let own_millis = f64::from(decimation.latency_frames()) * 1e3 / f64::from(hz);
+            let expected = 125.0 + own_millis / 2.0;
+            assert!((offer.need_millis.unwrap() - expected).abs() < 0.1, "{offer:?} {expected}");
         }
         // A session of 250 ms asks about no twelfth budget; nor does one that is 250 ms but for a few frames.
         for own in [12_000, 12_010] {

@@ -12,8 +12,17 @@ use std::{
     time::Duration,
 };
 
+use rehearsekit_protocol::{HEARTBEAT_INTERVAL, Health, Mode, OpenRequest, Opened};
+
+use crate::{
+    Decimation,
+    shadow::{Shadow, ShadowFigures},
+};
+
 /// How many of the newest samples the percentiles look at. At ten chunks per second this is more than an hour.
 const KEPT_SAMPLES: usize = 65_536;
+/// The same for round trips: five minutes of heartbeats.
+const ROUND_TRIPS: usize = 300 * 1_000 / HEARTBEAT_INTERVAL.as_millis() as usize;
 
 /// Percentiles of a time in milliseconds over the newest samples; `max` is over the whole session.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -60,6 +69,10 @@ pub struct LinkStats {
     pub overhead_millis: Percentiles,
     /// The part of the overhead that is the server's own: its time for the chunk minus the inference.
     pub server_overhead_millis: Percentiles,
+    /// A heartbeat there and back, over the last five minutes.
+    pub round_trip_millis: Percentiles,
+    /// What depth the link really needs, all in ms of the host's time; nothing in reliable mode.
+    pub shadow: ShadowFigures,
 }
 
 /// The live counters behind [`LinkStats`].
@@ -79,6 +92,11 @@ pub(crate) struct Counters {
     pub(crate) inference: Samples,
     pub(crate) overhead: Samples,
     pub(crate) server_overhead: Samples,
+    /// As the playout counts them, when it was heard of last; only handed on.
+    pub(crate) underruns: AtomicU64,
+    pub(crate) round_trip: Samples<ROUND_TRIPS>,
+    /// With what makes milliseconds of its wire frames: those of a frame, and those beside all frames.
+    pub(crate) shadow: Mutex<Option<(Shadow, [f64; 2])>>,
 }
 
 impl Counters {
@@ -98,6 +116,51 @@ impl Counters {
             inference_millis: self.inference.percentiles(),
             overhead_millis: self.overhead.percentiles(),
             server_overhead_millis: self.server_overhead.percentiles(),
+            round_trip_millis: self.round_trip.percentiles(),
+            shadow: self.shadow_figures(),
+        }
+    }
+
+    fn shadow_figures(&self) -> ShadowFigures {
+        let shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |(shadow, [frame, own]): &(Shadow, [f64; 2])| shadow.figures().in_millis(*frame, *own);
+        shadow.as_ref().map(told).unwrap_or_default()
+    }
+
+    /// Underruns, late and lost chunks so far.
+    pub(crate) fn missed(&self) -> [u64; 3] {
+        [&self.underruns, &self.late, &self.lost].map(|counter| counter.load(Relaxed))
+    }
+
+    /// What is missed since `before`, for the server's metrics.
+    pub(crate) fn health_since(&self, before: [u64; 3]) -> Health {
+        let now = self.missed();
+        let since = |kind: usize| u32::try_from(now[kind].saturating_sub(before[kind])).unwrap_or(u32::MAX);
+        let shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = shadow.as_ref().and_then(|(shadow, _)| shadow.figures().needed);
+        // Never negative, and too large for the type only if the largest is as good.
+        let needed_frames = needed.unwrap_or_default() as u32;
+        Health { underruns: since(0), late: since(1), lost: since(2), needed_frames }
+    }
+
+    /// A session begins: its shadow buffers are those of the one before if it has the same plan. None for a bounce,
+    /// which waits for everything.
+    pub(crate) fn begin_shadow(&self, open: &OpenRequest, opened: &Opened, decimation: Decimation) {
+        let mut shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.mode == Mode::Reliable {
+            *shadow = None;
+        } else if shadow.as_ref().is_none_or(|(shadow, _)| !shadow.goes_on(open, opened)) {
+            let frame_millis = 1e3 / f64::from(open.rate_hz.max(1));
+            let own_frames = f64::from(decimation.latency_frames()) / f64::from(decimation.factor());
+            *shadow = Some((Shadow::new(open, opened), [frame_millis, own_frames * frame_millis]));
+        }
+    }
+
+    /// Tells the shadow buffers something, if there are any.
+    pub(crate) fn to_shadow(&self, tell: impl FnOnce(&mut Shadow)) {
+        let mut shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((shadow, _)) = shadow.as_mut() {
+            tell(shadow);
         }
     }
 }
@@ -107,9 +170,9 @@ pub(crate) fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Relaxed);
 }
 
-/// The newest [`KEPT_SAMPLES`] of a duration, in microseconds.
+/// The newest `KEPT` of a duration, in microseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Samples(Mutex<Kept>);
+pub(crate) struct Samples<const KEPT: usize = KEPT_SAMPLES>(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -118,11 +181,11 @@ struct Kept {
     max: u32,
 }
 
-impl Samples {
+impl<const KEPT: usize> Samples<KEPT> {
     pub(crate) fn add(&self, time: Duration) {
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = (kept.count % KEPT_SAMPLES as u64) as usize;
+        let at = (kept.count % KEPT as u64) as usize;
         match kept.micros.get_mut(at) {
             Some(oldest) => *oldest = micros,
             None => kept.micros.push(micros),
@@ -154,7 +217,7 @@ mod tests {
 
     #[test]
     fn percentiles_by_nearest_rank() {
-        let samples = Samples::default();
+        let samples: Samples = Samples::default();
         assert_eq!(samples.percentiles(), Percentiles::default());
         for millis in (1..=100).rev() {
             samples.add(Duration::from_millis(millis));
@@ -164,7 +227,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_maximum_is_remembered() {
-        let samples = Samples::default();
+        let samples: Samples = Samples::default();
         samples.add(Duration::from_secs(9));
         for _ in 0..3 * KEPT_SAMPLES {
             samples.add(Duration::from_millis(2));

@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use quinn::{Connection, ReadError, ReadToEndError, RecvStream, SendStream};
 use rehearsekit_playout::Layout;
 use rehearsekit_protocol::{
-    ClientEvent, ClientSession, CloseReason, MAX_PACKET_FRAMES, Opened, Packet, PacketError, PacketKind,
-    encode_packet, packet_bytes,
+    ClientEvent, ClientSession, CloseReason, HEALTH_INTERVAL, MAX_PACKET_FRAMES, Opened, Packet, PacketError,
+    PacketHeader, PacketKind, encode_packet, packet_bytes,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -25,6 +25,7 @@ use crate::{
     downstream::Downstream,
     link::{Orders, Rings},
     sender::{Outgoing, send_packets},
+    shadow::Arrival,
     stats::{Counters, add},
     upstream::Cutter,
 };
@@ -95,12 +96,15 @@ pub(crate) async fn run(
         finishes_done: rings.finishes_done,
         opened,
     };
+    counters.begin_shadow(&config.open, &session.opened, config.decimation);
     let ended = session.drive(&connection, &mut control, control_send, control_recv, rings, orders).await;
     *next_epoch = session.cutter.next_epoch();
     rings.finishes_done = session.finishes_done;
     if matches!(ended, Ended::Broken(_)) {
         let lost = session.account.broke();
         session.count(lost);
+        let position = session.account.newest();
+        counters.to_shadow(|shadow| shadow.broke(lost.frames, position));
     }
     ended
 }
@@ -129,6 +133,7 @@ impl Session<'_> {
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = [0; 4_096];
+        let (missed_before, mut health) = (self.counters.missed(), interval(HEALTH_INTERVAL));
         loop {
             // Unbounded, but what goes in is a heartbeat each 100 ms, and 500 ms without an echo is the end.
             let outgoing = control.take_outgoing();
@@ -155,9 +160,16 @@ impl Session<'_> {
                         Err(error) => return broken(error),
                     };
                     match control.receive(&buffer[..length], self.start.elapsed()) {
-                        Ok(events) => if let Some(reason) = goodbye_in(&events) {
-                            return Ended::Broken(LinkError::ServerClosed(reason));
-                        },
+                        Ok(events) => {
+                            for event in &events {
+                                if let ClientEvent::Echo { round_trip, .. } = event {
+                                    self.counters.round_trip.add(*round_trip);
+                                }
+                            }
+                            if let Some(reason) = goodbye_in(&events) {
+                                return Ended::Broken(LinkError::ServerClosed(reason));
+                            }
+                        }
                         Err(error) => return Ended::Broken(error.into()),
                     }
                 }
@@ -166,6 +178,7 @@ impl Session<'_> {
                         return Ended::Broken(error.into());
                     }
                 }
+                _ = health.tick() => control.report(self.counters.health_since(missed_before)),
                 _ = poll.tick() => {
                     let finishes = orders.borrow().finishes;
                     if let Err(error) = self.poll(rings, finishes, &packets) {
@@ -175,6 +188,13 @@ impl Session<'_> {
                 Some(done) = tasks.join_next() => match done {
                     Ok(Done::Chunk(read)) => {
                         reading -= 1;
+                        if self.live {
+                            // Judged by what the host has pushed by now, not by the last look.
+                            let finishes = orders.borrow().finishes;
+                            if let Err(error) = self.poll(rings, finishes, &packets) {
+                                return Ended::Broken(error);
+                            }
+                        }
                         if let Err(error) = self.chunk(read) {
                             add(&self.counters.malformed, 1);
                             return Ended::Broken(error);
@@ -237,6 +257,10 @@ impl Session<'_> {
         self.account.mix_until(self.cutter.end(), self.start.elapsed());
         let lost = self.account.expire();
         self.count(lost);
+        let position = self.account.newest();
+        for hole in self.account.take_gone() {
+            self.counters.to_shadow(|shadow| shadow.gave_up(&hole, position));
+        }
         self.downstream.pump(&mut rings.stems);
         if self.live {
             // Twice the latency and a second: a listener that is that far behind has stopped listening.
@@ -318,6 +342,10 @@ impl Session<'_> {
         if let Some(turnaround) = judged.turnaround {
             self.counters.turnaround.add(turnaround);
             self.counters.overhead.add(turnaround.saturating_sub(inference));
+            let PacketHeader { first_frame, needed_through, .. } = header;
+            let position = self.account.newest();
+            let arrival = Arrival { first_frame, position, needed_through, turnaround, server };
+            self.counters.to_shadow(|shadow| shadow.arrived(arrival));
         }
         self.downstream.chunk(packet);
         Ok(())

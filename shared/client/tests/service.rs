@@ -27,6 +27,8 @@ async fn live_stems_come_back_at_their_positions_and_are_accounted_for() {
     assert!(stats.turnaround_millis.count + 1 >= stats.hops && stats.inference_millis.p50 == 0.1);
     assert_eq!(stats.server_overhead_millis.p50, 0.2);
     assert!(stats.turnaround_millis.p50 > 0.0 && stats.overhead_millis.count > 0);
+    assert!(stats.round_trip_millis.count > 0 && stats.round_trip_millis.p50 > 0.0);
+    assert_eq!((stats.shadow.lost, stats.shadow.breaks), (0, 0));
     assert!(client.link.close().wait(PATIENCE));
     eventually("a goodbye", || server.seen.goodbyes.load(Relaxed) == 1).await;
 }
@@ -51,6 +53,7 @@ async fn reliable_round_trip(server: &common::Server, slots: u64, jump_at: u64) 
     }
     ranges.sort_unstable();
     assert_eq!((ranges[0].0, ranges[ranges.len() - 1].1), (0, slots * 64));
+    assert_eq!(client.link.stats().shadow.chunks, 0, "a bounce waits for everything");
     assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "holes or overlaps");
     client
 }

@@ -2,6 +2,7 @@
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
 mod face;
+mod link;
 mod live;
 mod plugin;
 mod quality;
@@ -37,6 +38,11 @@ enum What {
     /// The smallest budget that holds on this machine, and the server's own share of the turnaround
     #[command(after_help = "Example:\n  cargo xtask bench overhead")]
     Overhead(live::OverheadArgs),
+    /// Misses over bad links, and whether the budget that is recommended helps
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench link\n  cargo xtask bench link --minutes 0.5 --only loss"
+    )]
+    Link(link::Args),
     /// What the plugin's window costs, idle and with a song (under JACK's dummy driver and Xvfb)
     #[command(after_help = "Example:\n  cargo xtask bench face --minutes 10")]
     Face(face::Args),
@@ -57,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Quality(args) => quality::run(args),
         What::Live(args) => live::run(args),
         What::Overhead(args) => live::overhead(args),
+        What::Link(args) => link::run(args),
         What::Face(args) => face::run(args),
         What::Plugin(args) => plugin::run(args),
         What::Speed(args) => speed::run(args),

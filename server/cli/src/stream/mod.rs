@@ -17,7 +17,7 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{
-    Decimation, Link, LinkConfig, LinkState, OpenRequest, Opened,
+    Decimation, LINK_ALLOWANCE, Link, LinkConfig, LinkState, OpenRequest, Opened,
     offers::{in_millis, wanted_offers_frames},
 };
 use rehearsekit_playout::{MixSlot, Playout, PlayoutConfig, SLOT_FRAMES, StemSlot};
@@ -42,8 +42,6 @@ const POLL: Duration = Duration::from_millis(10);
 const MIX_RING_SECONDS: f64 = 2.0;
 const STEM_RING_SECONDS: f64 = 4.0;
 const PLAYED_RING_SECONDS: f64 = 20.0;
-/// What of the budget is set aside for the link: both ways, jitter included, on a LAN or loopback.
-const LINK_ALLOWANCE: Duration = Duration::from_millis(10);
 
 /// `rehearsekit stream`.
 pub(crate) fn run(args: &StreamArgs) -> Result<(), Failure> {

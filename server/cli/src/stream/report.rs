@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rehearsekit_audio::SampleRate;
-use rehearsekit_client::{BudgetOffer, LinkStats, Percentiles};
+use rehearsekit_client::{
+    BudgetOffer, LinkStats, Percentiles, Recommendation, ShadowBuffer, Situation, recommend, would_hold,
+};
 use rehearsekit_playout::PlayoutCounts;
 use rehearsekit_server::media::WrittenStem;
 use serde_json::{Value, json};
@@ -65,12 +67,44 @@ impl Report<'_> {
             link.server_overhead_millis.p50,
             link.server_overhead_millis.p99
         ));
+        output::note(&self.link_quality());
         Ok(())
+    }
+
+    /// What the link needs, and what would do better.
+    fn link_quality(&self) -> String {
+        let (trip, shadow) = (&self.link.round_trip_millis, &self.link.shadow);
+        let trip = format!("round trip {:.1} ms (p99 {:.1})", trip.p50, trip.p99);
+        let needs = match (shadow.needed, shadow.link, shadow.jitter) {
+            (Some(needed), Some(link), Some(jitter)) => format!(
+                "{needed:.1} ms are needed, {link:.1} ms of them by the link, which varies by {jitter:.1} ms"
+            ),
+            _ => "too short to tell what the link needs".to_owned(),
+        };
+        let advice = match (self.recommendation(), would_hold(self.situation())) {
+            (Some(Recommendation { sentence, .. }), _) => format!(". {sentence}"),
+            (None, Some(millis)) => format!("; {millis} ms would hold as well"),
+            (None, None) => String::new(),
+        };
+        format!("{trip}; {needs}{advice}")
+    }
+
+    fn recommendation(&self) -> Option<Recommendation> {
+        recommend(self.situation(), None)
+    }
+
+    fn situation(&self) -> Situation<'_> {
+        Situation {
+            budget_millis: self.rate.duration(self.latency_frames).as_secs_f64() * 1e3,
+            offers: &self.offers,
+            shadow: &self.link.shadow,
+            missed: self.playout.underruns + self.link.late + self.link.lost,
+        }
     }
 
     fn json(&self) -> Value {
         let (link, playout) = (&self.link, &self.playout);
-        json!({
+        let mut all = json!({
             "model": self.model,
             "plan": self.plan,
             "offers": self.offers.iter().map(offer).collect::<Vec<_>>(),
@@ -104,15 +138,51 @@ impl Report<'_> {
             "server_overhead_millis": times(&link.server_overhead_millis),
             "max_slip_millis": self.max_slip.as_secs_f64() * 1e3,
             "files": separate::file_list(&self.files),
+        });
+        // Two halves: all in one is more than the macro takes.
+        if let (Value::Object(all), Value::Object(quality)) = (&mut all, self.link_quality_json()) {
+            all.extend(quality);
+        }
+        all
+    }
+
+    fn link_quality_json(&self) -> Value {
+        let (link, shadow) = (&self.link, &self.link.shadow);
+        let recommendation = self.recommendation();
+        json!({
+            "round_trip_millis": times(&link.round_trip_millis),
+            "needed_millis": tenths(shadow.needed),
+            "needed_by_link_millis": tenths(shadow.link),
+            "jitter_millis": tenths(shadow.jitter),
+            "recommended_millis": recommendation.as_ref().and_then(|r| r.millis),
+            "recommendation": recommendation.as_ref().map(|r| &r.sentence),
+            "would_hold_millis": would_hold(self.situation()),
+            "shadow": {
+                "chunks": shadow.chunks,
+                "lost": shadow.lost,
+                "breaks": shadow.breaks,
+                "stretches": shadow.stretches,
+                "worst_millis": tenths(Some(shadow.worst)),
+                "buffers": shadow.buffers.iter().map(buffer).collect::<Vec<_>>(),
+            },
         })
     }
 }
 
 fn offer(offer: &BudgetOffer) -> Value {
-    let BudgetOffer { millis, holds, quality_db, words } = offer;
+    let BudgetOffer { millis, holds, quality_db, words, need_millis } = offer;
     // Tenths as they were measured, not the digits of an f32.
-    let quality_db = quality_db.map(|db| (f64::from(db) * 10.0).round() / 10.0);
-    json!({ "budget_millis": millis, "holds": holds, "quality_db": quality_db, "words": words })
+    let quality_db = tenths(quality_db.map(f64::from));
+    let needs = tenths(*need_millis);
+    json!({ "budget_millis": millis, "holds": holds, "quality_db": quality_db, "words": words, "needs_millis": needs })
+}
+
+fn buffer(of: &ShadowBuffer) -> Value {
+    json!({ "millis": tenths(Some(of.depth)), "missed": of.missed })
+}
+
+fn tenths(of: Option<f64>) -> Option<f64> {
+    of.map(|value| (value * 10.0).round() / 10.0)
 }
 
 fn times(of: &Percentiles) -> Value {

@@ -3,5 +3,7 @@
 
 pub mod fuzz;
 pub mod house;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod netsim;
 pub mod plugin_host;

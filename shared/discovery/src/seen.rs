@@ -18,7 +18,7 @@ const MAX_ADDRESSES: usize = 16;
 /// Most properties that are looked at; ours are seven.
 const MAX_PROPERTIES: usize = 32;
 /// An entry nothing was heard of for this long is asked after, while somebody looks at the list.
-const ASK_AFTER: Duration = Duration::from_secs(10);
+const ASK_AFTER: Duration = Duration::from_secs(6);
 /// How long it has to answer before it leaves the list; two questions fit into it.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 

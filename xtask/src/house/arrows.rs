@@ -42,7 +42,10 @@ const ROOMS: &[Room] = &[
     Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MODELS] },
     // The command is both sides: it serves, and it streams as the plugin will.
     Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, MODELS, SERVER] },
-    Room { name: TESTS, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, PLUGIN_ENGINE, MODELS, SERVER] },
+    Room {
+        name: TESTS,
+        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, PLUGIN_ENGINE, MODELS, SERVER],
+    },
     // What is bundled and what is served are tested as programs.
     Room { name: HOST_TESTS, knows: &[AUDIO] },
     Room { name: XTASK, knows: &[] },

@@ -13,6 +13,9 @@ use crate::{args::ServersArgs, failure::Failure, interrupt, output};
 /// How often the list is looked at while the time runs, which keeps it lively.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// A server with two networks has eight addresses; `--json` tells all.
+const MAX_ADDRESSES_SHOWN: usize = 3;
+
 /// `rehearsekit servers`.
 pub(crate) fn run(args: &ServersArgs) -> Result<(), Failure> {
     let browser = Browser::start();
@@ -53,7 +56,7 @@ fn as_json(server: &SeenServer) -> Value {
     })
 }
 
-/// A line per server under a heading; all addresses, since any of them may be the one that can be reached.
+/// A line per server under a heading, with the most promising addresses.
 fn table(servers: &[SeenServer]) -> Vec<String> {
     if servers.is_empty() {
         return Vec::new();
@@ -63,13 +66,15 @@ fn table(servers: &[SeenServer]) -> Vec<String> {
     rows.extend(servers.iter().map(|server| {
         let said = &server.announcement;
         let addresses: Vec<String> = server.addresses.iter().map(ToString::to_string).collect();
+        let (first, more) = addresses.split_at(addresses.len().min(MAX_ADDRESSES_SHOWN));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         [
             said.name.clone(),
             digits(&said.fingerprint).chars().take(8).collect(),
             said.version.clone(),
             format!("{} of {}", said.load.open, said.load.most),
             said.models.join(", "),
-            addresses.join(", "),
+            first.join(", ") + &more,
         ]
     }));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

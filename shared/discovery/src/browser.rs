@@ -25,9 +25,16 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(250);
 /// Servers usually answer within a moment; only then is there a reason to look for trouble.
 const FIRST_PROBE: Duration = Duration::from_millis(800);
+/// Every probe makes all devices of the network answer, so they get rarer.
 const BETWEEN_PROBES: Duration = Duration::from_secs(10);
+const MOST_BETWEEN_PROBES: Duration = Duration::from_secs(60);
 /// Somebody who asked for the list this recently is still looking at it.
 const WATCHED: Duration = Duration::from_secs(5);
+/// Who begins to look at a search older than this gets a new one: the library asks ever more rarely, and an
+/// announcement may have been lost in the meantime, or a laptop may have slept.
+const STALE: Duration = Duration::from_secs(60);
+/// Whom a new search has not found by then is not there any more.
+const FOUND_WITHIN: Duration = Duration::from_secs(3);
 /// Before a search that broke down begins again.
 const REST: Duration = Duration::from_secs(1);
 
@@ -68,8 +75,8 @@ impl Browser {
     }
 
     /// The servers that are there now, each once, by name and fingerprint. Asking for them keeps the list lively:
-    /// while it is asked for every few seconds, a server that was switched off leaves it within some 15 seconds;
-    /// otherwise its own announcement is believed, for two minutes.
+    /// while it is asked for every few seconds, a server that lost its power leaves it within some 15 seconds;
+    /// otherwise its own announcement is believed, for two minutes. So ask only while somebody looks at the list.
     pub fn servers(&self) -> Vec<SeenServer> {
         let mut state = self.shared.state();
         state.watched = Some(Instant::now());
@@ -98,7 +105,8 @@ impl Browser {
     /// The same, told that these servers answer right now at addresses of the network (not of loopback): if one of
     /// them is not heard, multicast is blocked for sure.
     pub fn trouble_knowing(&self, answering: &[[u8; 32]]) -> Option<Trouble> {
-        let state = self.shared.state();
+        let mut state = self.shared.state();
+        state.watched = Some(Instant::now());
         if let Some(error) = &state.broken {
             return Some(Trouble::CannotStart(error.clone()));
         }
@@ -131,7 +139,8 @@ impl Shared {
     fn search(&self) {
         while !self.stopped() {
             match begin() {
-                Ok((daemon, events)) => self.listen(&daemon, &events),
+                Ok((daemon, events)) if self.listen(&daemon, &events) => continue,
+                Ok(_) => {}
                 Err(error) => self.state().broken = Some(error.to_string()),
             }
             let rested = Instant::now() + REST;
@@ -141,32 +150,45 @@ impl Shared {
         }
     }
 
-    /// Listens until it shall stop or the search has broken down.
-    fn listen(&self, daemon: &Daemon, events: &Receiver<ServiceEvent>) {
+    /// Listens until it shall stop, the search has broken down (false), or has become stale (true).
+    fn listen(&self, daemon: &Daemon, events: &Receiver<ServiceEvent>) -> bool {
+        let began = Instant::now();
         self.state().broken = None;
-        let mut next_probe = Instant::now() + FIRST_PROBE;
+        let mut next_probe = began + FIRST_PROBE;
+        let mut between_probes = BETWEEN_PROBES;
+        let (mut was_watched, mut swept) = (true, false);
         while !self.stopped() {
             match events.recv_timeout(LOOK) {
                 Ok(event) => self.state().list.take(event, Instant::now()),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
             let now = Instant::now();
-            let (names, lost) = {
+            let (names, lost, watched) = {
                 let mut state = self.state();
-                let watched = state.watched.is_some_and(|at| now.duration_since(at) < WATCHED);
-                (state.list.due(now, watched), state.list.is_empty())
+                if !swept && now > began + FOUND_WITHIN {
+                    swept = true;
+                    state.list.forget_before(began);
+                }
+                let watched = state.watched.is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
+                (state.list.due(now, watched), state.list.is_empty(), watched)
             };
+            if watched && !was_watched && now > began + STALE {
+                return true;
+            }
+            was_watched = watched;
             for name in names {
                 // A queue that is full for a moment costs one question.
                 let _ = daemon.handle.verify(name, ANSWER_WITHIN);
             }
-            if lost && now >= next_probe {
+            if lost && watched && now >= next_probe {
                 let probed = probe(&self.stop);
                 self.state().probed = Some(probed);
-                next_probe = Instant::now() + BETWEEN_PROBES;
+                next_probe = Instant::now() + between_probes;
+                between_probes = MOST_BETWEEN_PROBES.min(between_probes * 2);
             }
         }
+        true
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_ADDRESSES: usize = 16;
 /// Most properties that are looked at; ours are seven.
 const MAX_PROPERTIES: usize = 32;
 /// An entry nothing was heard of for this long is asked after, while somebody looks at the list.
-const ASK_AFTER: Duration = Duration::from_secs(10);
+const ASK_AFTER: Duration = Duration::from_secs(6);
 /// How long it has to answer before it leaves the list; two questions fit into it.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
@@ -71,13 +71,15 @@ impl List {
         let mut names = Vec::new();
         for (name, entry) in &mut self.entries {
             match entry.asked {
-                Some(asked) if now.duration_since(asked) > ANSWER_WITHIN + Duration::from_secs(1) => {
+                Some(asked)
+                    if now.saturating_duration_since(asked) > ANSWER_WITHIN + Duration::from_secs(1) =>
+                {
                     entry.asked = None;
                     entry.server.last_seen = now;
                 }
                 Some(_) => {}
                 None if entry.doubted
-                    || (watched && now.duration_since(entry.server.last_seen) >= ASK_AFTER) =>
+                    || (watched && now.saturating_duration_since(entry.server.last_seen) >= ASK_AFTER) =>
                 {
                     entry.asked = Some(now);
                     entry.doubted = false;
@@ -117,6 +119,11 @@ impl List {
             key(a).cmp(&key(b))
         });
         servers
+    }
+
+    /// Only who was seen since `moment` stays.
+    pub(crate) fn forget_before(&mut self, moment: Instant) {
+        self.entries.retain(|_, entry| entry.server.last_seen >= moment);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

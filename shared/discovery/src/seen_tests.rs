@@ -106,12 +106,17 @@ fn who_was_not_heard_for_long_is_asked_after_while_somebody_looks() {
     let start = NOW();
     let later = |seconds| start + Duration::from_secs(seconds);
     list.take(resolved(&closet(), "10.0.0.2"), start);
-    assert!(list.due(later(9), true).is_empty());
-    assert!(list.due(later(11), false).is_empty(), "nobody looks");
+    assert!(list.due(later(5), true).is_empty());
+    assert!(list.due(later(7), false).is_empty(), "nobody looks");
     assert_eq!(list.due(later(11), true).len(), 1);
     assert!(list.due(later(12), true).is_empty(), "it has been asked already");
     assert!(list.due(later(17), true).is_empty());
     assert_eq!(list.servers()[0].last_seen, later(17), "it answered, or it would have left");
+    list.forget_before(later(17));
+    assert!(!list.is_empty());
+    list.forget_before(later(18));
+    assert!(list.is_empty(), "a new search has not found it");
+    list.take(resolved(&closet(), "10.0.0.2"), later(18));
     list.doubt(&closet().fingerprint);
     assert_eq!(list.due(later(18), false).len(), 1);
 }

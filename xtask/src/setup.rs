@@ -132,6 +132,8 @@ pub(crate) enum Purpose {
     Plugin,
     /// Build the plugin, work with `spleeter-2stems`, and run Ardour.
     Daw,
+    /// Build the plugin, work with `spleeter-2stems`, and show its window on a LAN of network namespaces.
+    Lan,
     /// Build everything, work with `spleeter-2stems`, put the plugin into hosts, photograph its window, and make LANs.
     Everything,
 }
@@ -146,6 +148,7 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Htdemucs => &[BUILD, PIP, NPM],
         Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
         Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW],
+        Purpose::Lan => &[BUILD, PIP, on_linux(PLUGIN), DAW, LAN],
         Purpose::Everything => {
             &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN)]
         }

@@ -89,6 +89,8 @@ pub struct Instance {
     keyring: Keyring,
     attempt: Mutex<Attempt>,
     attempts: AtomicU64,
+    /// The order of the servers in the picker.
+    shown: Mutex<Vec<String>>,
     click_file_problem: Mutex<Option<String>>,
     /// For the audio thread: [`Settings::own_one_seconds`] as bits.
     own_one_seconds: AtomicU64,
@@ -126,6 +128,7 @@ impl Instance {
             keyring,
             attempt: Mutex::default(),
             attempts: AtomicU64::new(0),
+            shown: Mutex::default(),
             click_file_problem: Mutex::default(),
             own_one_seconds: AtomicU64::new(settings.own_one_seconds.to_bits()),
             count_in_bars: AtomicU32::new(settings.count_in_bars),

@@ -105,18 +105,20 @@ pub(crate) fn title(target: &Target) -> String {
             let announced = fingerprint.and_then(|wanted| {
                 network::announced().into_iter().find(|seen| seen.announcement.fingerprint == wanted.0)
             });
-            announced.map_or_else(|| server.clone(), |seen| seen.announcement.name)
+            announced.map_or_else(|| server.clone(), |seen| printable(&seen.announcement.name))
         }
     }
 }
 
 /// The list for a picker: everybody who announces themselves and everybody paired with, by name, and this computer.
-/// `revoked`: the picked one does not accept us any more.
+/// `revoked`: the picked one does not accept us any more. `order`: who was shown before, and where; whoever is new comes
+/// behind them.
 pub(crate) fn list(
     target: Option<&Target>,
     known: &[KnownServer],
     announced: &[SeenServer],
     revoked: bool,
+    order: &mut Vec<String>,
 ) -> Vec<ServerSeen> {
     let picked = target.and_then(Target::fingerprint);
     let stand = |fingerprint: Fingerprint| match known.iter().any(|server| server.fingerprint == fingerprint)
@@ -130,10 +132,10 @@ pub(crate) fn list(
         let fingerprint = Fingerprint(said.fingerprint);
         ServerSeen {
             fingerprint: Some(fingerprint.to_string()),
-            name: said.name.clone(),
+            name: printable(&said.name),
             address: seen.addresses.first().map(ToString::to_string).unwrap_or_default(),
             load: Some((said.load.open, said.load.most)),
-            models: said.models.clone(),
+            models: said.models.iter().map(|model| printable(model)).collect(),
             standing: stand(fingerprint),
             is_there: true,
             is_picked: picked == Some(fingerprint),
@@ -154,6 +156,13 @@ pub(crate) fn list(
     });
     let mut servers: Vec<ServerSeen> = here.chain(away).collect();
     servers.sort_by(|a, b| (&a.name, &a.fingerprint).cmp(&(&b.name, &b.fingerprint)));
+    // Whoever is on the screen already stays where the player's hand goes.
+    for fingerprint in servers.iter().flat_map(|server| &server.fingerprint) {
+        if !order.contains(fingerprint) {
+            order.push(fingerprint.clone());
+        }
+    }
+    servers.sort_by_key(|server| order.iter().position(|shown| Some(shown) == server.fingerprint.as_ref()));
     servers.push(ServerSeen {
         fingerprint: None,
         name: String::new(),
@@ -165,6 +174,13 @@ pub(crate) fn list(
         is_picked: picked.is_none() && target.is_some_and(|target| !target.wants_code()),
     });
     servers
+}
+
+/// What strangers call themselves, without what could make other words on the screen look like something else: control
+/// characters and marks of direction.
+fn printable(text: &str) -> String {
+    let is_direction = |c: char| matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().filter(|&c| !c.is_control() && !is_direction(c)).collect()
 }
 
 /// The user's list of paired servers, read again now and then.
@@ -257,7 +273,8 @@ mod tests {
         let both = [known(1, "closet"), known(2, "attic")];
         let target = Target::of(None, Some(Fingerprint([2; 32])), &both);
         let there = [seen(3, "closet"), seen(1, "closet")];
-        let told: Vec<_> = list(Some(&target), &both, &there, true)
+        let mut order = Vec::new();
+        let told: Vec<_> = list(Some(&target), &both, &there, true, &mut order)
             .into_iter()
             .map(|s| (s.name, s.address, s.standing, s.is_there, s.is_picked))
             .collect();
@@ -273,5 +290,9 @@ mod tests {
                 row("", DEFAULT_SERVER, Standing::ThisMachine, true, false),
             ]
         );
+        let there = [seen(4, "aaa \u{202e}tesolc\n"), seen(3, "closet")];
+        let names: Vec<_> =
+            list(None, &both[1..], &there, true, &mut order).into_iter().map(|server| server.name).collect();
+        assert_eq!(names, ["attic", "closet", "aaa tesolc", ""], "nobody moves under the player's hand");
     }
 }

@@ -79,7 +79,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         LinkState::Failed => vec!["Not connected", &server_name],
         LinkState::HostRendersAhead => vec!["The host renders ahead", &latency],
     };
-    let turnaround = engine.turnaround_millis;
+    let (turnaround, round_trip) = (engine.turnaround_millis, engine.round_trip_millis);
     let sentence = match state {
         LinkState::HostRendersAhead => {
             "This host renders ahead, so stems cannot be there in time. Switch that off \
@@ -99,10 +99,12 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         // To whole milliseconds: what is shown, and no reason to draw anew for less.
         turnaround_millis: (turnaround.count > 0)
             .then(|| [turnaround.p50, turnaround.p99].map(|millis| millis.round() as f32)),
-        round_trip_millis: None,
-        needs_millis: None,
-        recommended_millis: None,
-        recommendation: None,
+        // To tenths: what is shown, and no reason to draw anew for less.
+        round_trip_millis: (round_trip.count > 0)
+            .then(|| [round_trip.p50, round_trip.p99].map(|millis| (millis * 10.0).round() as f32 / 10.0)),
+        needs_millis: engine.needs_millis.map(|millis| millis.round() as f32),
+        recommended_millis: engine.recommendation.as_ref().and_then(|recommendation| recommendation.millis),
+        recommendation: engine.recommendation.map(|recommendation| recommendation.sentence),
         misses: engine.missed,
         warning: engine.error,
         server_name,

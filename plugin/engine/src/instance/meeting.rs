@@ -43,7 +43,7 @@ impl Instance {
         let known = self.keyring.list().unwrap_or_default();
         let target = servers::target(&self.settings(), &known).ok();
         let revoked = self.refusal() == Some(RefusalCode::Revoked);
-        servers::list(target.as_ref(), &known, &network::announced(), revoked)
+        servers::list(target.as_ref(), &known, &network::announced(), revoked, &mut lock(&self.shown))
     }
 
     /// What keeps servers from being found, or the list of paired servers from being of use, in a sentence.

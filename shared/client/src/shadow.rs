@@ -93,12 +93,21 @@ pub(crate) struct Shadow {
     plan: Plan,
     depths: [u64; BUFFERS],
     stretches: VecDeque<Stretch>,
-    /// First frame and the host's position, in the order of arrival.
-    arrivals: VecDeque<(u64, u64)>,
-    /// What a chunk needed beside the link, the last time it was measured.
-    beside: u64,
+    /// In the order of arrival.
+    arrivals: VecDeque<Measured>,
+    /// What the server took at the least.
+    least_server: Option<u64>,
     /// Frames that never came, to be counted in whole chunks.
     missing_frames: u64,
+}
+
+/// What an arrival has shown.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    first_frame: u64,
+    needed: u64,
+    link: u64,
+    server: u64,
 }
 
 /// What the figures depend on.
@@ -138,7 +147,7 @@ impl Shadow {
             depths: std::array::from_fn(depth),
             stretches: VecDeque::new(),
             arrivals: VecDeque::new(),
-            beside: plan.algorithmic_frames,
+            least_server: None,
             missing_frames: 0,
         }
     }
@@ -159,33 +168,37 @@ impl Shadow {
         }
         let needed = position.saturating_sub(first_frame);
         let link = self.plan.frames(turnaround.saturating_sub(server));
-        self.beside = needed.saturating_sub(link);
+        let server = self.plan.frames(server);
+        self.least_server = Some(self.least_server.map_or(server, |least| least.min(server)));
         if self.arrivals.len() == REMEMBERED {
             self.arrivals.pop_front();
         }
-        self.arrivals.push_back((first_frame, position));
+        self.arrivals.push_back(Measured { first_frame, needed, link, server });
         let stretch = self.stretch(position);
         stretch.least_link = Some(stretch.least_link.map_or(link, |least| least.min(link)));
         self.count(position, needed, link, 1);
     }
 
     /// These frames never came, though the connection lives: given up on one side or the other, because at this
-    /// latency they would have been late. At another they would have come with the next chunk that did, at the latest;
-    /// so that one tells how deep a buffer they needed. `position` as in [`Arrival`].
+    /// latency they would have been late. The next chunk that did come tells how deep a buffer they needed. If it was the
+    /// link that kept it waiting, it kept these waiting as well, and they would have come with it. If it was the server,
+    /// which drops what it cannot do in time, all that is known is that this latency was too little. `position` as in
+    /// [`Arrival`].
     pub(crate) fn gave_up(&mut self, frames: &Range<u64>, position: u64) {
         let hop_frames = self.plan.hop_frames;
         let chunks = |frames: u64| frames.div_ceil(hop_frames);
         let before = chunks(self.missing_frames);
         self.missing_frames += frames.end.saturating_sub(frames.start);
         let more = chunks(self.missing_frames) - before;
-        let next = self.arrivals.iter().find(|(first, _)| *first > frames.start);
-        match next {
-            Some((_, then)) => {
-                let needed = then.saturating_sub(frames.start).max(self.plan.latency_frames + 1);
-                self.count(position, needed, needed.saturating_sub(self.beside), more);
-            }
-            None => self.stretch(position).lost += more,
-        }
+        let next = self.arrivals.iter().find(|next| next.first_frame > frames.start).copied();
+        let Some(Measured { first_frame, needed, link, server }) = next else {
+            self.stretch(position).lost += more;
+            return;
+        };
+        let servers_doing = server.saturating_sub(self.least_server.unwrap_or(server)) > link;
+        let before = if servers_doing { 0 } else { first_frame - frames.start };
+        let needed = (needed + before).max(self.plan.latency_frames + 1);
+        self.count(position, needed, link + before, more);
     }
 
     /// The connection broke, and these frames went with it.

@@ -158,8 +158,26 @@ fn what_was_given_up_needed_to_wait_for_the_next_that_came() {
     assert!(near(figures.needed, 271.0), "{figures:?}");
     assert!(near(figures.link, 101.0), "{figures:?}");
     assert_eq!((figures.chunks, figures.lost), (1_000, 0));
-    // Never less than what this latency was: it was there, and it was not enough.
+    // Where the next one waited for the server, the link is not to blame, and nothing but "too little" is known.
     let mut shadow = shadow();
+    let mut arrive = |chunk: u64, server: u64| {
+        let first_frame = chunk * HOP;
+        shadow.arrived(Arrival {
+            first_frame,
+            position: first_frame + ALGORITHMIC + server * 48,
+            needed_through: first_frame + ALGORITHMIC - 1,
+            turnaround: Duration::from_millis(server + 1),
+            server: Duration::from_millis(server),
+        });
+    };
+    arrive(0, 20);
+    arrive(5, 60);
+    shadow.gave_up(&(HOP..5 * HOP), 80_000);
+    let figures = shadow.figures();
+    assert_eq!((figures.worst, figures.chunks), ((LATENCY + 1) as f64, 6));
+    assert_eq!(shadow.stretches[0].worst_link, 48);
+    // Never less than what this latency was: it was there, and it was not enough.
+    let mut shadow = self::shadow();
     shadow.arrived(Arrival {
         first_frame: HOP,
         position: HOP + ALGORITHMIC,

@@ -141,16 +141,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "announce",
         about: "announce this server to its network (multicast DNS), unless it listens on loopback only",
         right: "write true or false",
-        set: |config, value| {
-            assign(
-                &mut config.announce,
-                match value.one()?.trim() {
-                    "true" => Some(true),
-                    "false" => Some(false),
-                    _ => None,
-                },
-            )
-        },
+        set: |config, value| assign(&mut config.announce, truth(value)),
         show: |config| config.announce.to_string(),
     },
     Key {
@@ -203,6 +194,14 @@ fn address(value: &Value) -> Option<SocketAddr> {
 fn number<T: FromStr + PartialOrd>(value: &Value, low: T, high: T) -> Option<T> {
     let number: T = value.one()?.trim().parse().ok()?;
     (number >= low && number <= high).then_some(number)
+}
+
+/// A truth value: no text in the file, but text in the environment.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Text(text) | Value::Other(text) => text.trim().parse().ok(),
+        Value::List(_) => None,
+    }
 }
 
 /// Model names become folder names, so nothing but plain words may pass.

@@ -48,11 +48,16 @@ fn defaults_hold_when_nobody_says_anything() {
 fn each_layer_covers_the_one_below_and_the_origin_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = "# ours\nlisten = \"0.0.0.0:1\"\nmax_sessions = 3\nmodels = [\"a\", \"b\"]\n";
-    let variables = [("REHEARSEKIT_LISTEN", "0.0.0.0:2"), ("REHEARSEKIT_WORKERS", "7"), ("OTHER", "x")];
+    let variables = [
+        ("REHEARSEKIT_LISTEN", "0.0.0.0:2"),
+        ("REHEARSEKIT_WORKERS", "7"),
+        ("REHEARSEKIT_ANNOUNCE", "false"),
+        ("OTHER", "x"),
+    ];
     let config = Config::load(&sources(&folder, file, &variables, &[("--listen", "listen", "0.0.0.0:3")]));
     let config = config.unwrap();
     assert_eq!((config.listen.port(), config.max_sessions, config.workers), (3, 3, 7));
-    assert_eq!(config.models, ["a", "b"]);
+    assert_eq!((config.announce, &config.models[..]), (false, &["a".to_owned(), "b".to_owned()][..]));
     let origin = |key: &str| config.origin(key).unwrap().to_string();
     assert_eq!(origin("listen"), "flag --listen");
     assert_eq!(origin("workers"), "environment variable REHEARSEKIT_WORKERS");
@@ -121,10 +126,10 @@ fn every_mistake_has_its_sentence() {
                 .to_owned(),
         ),
         (
-            "announce = \"maybe\"",
+            "announce = 1",
             &[],
             &[],
-            "announce = \"maybe\" (/etc/server.toml:1) does not fit; write true or false".to_owned(),
+            "announce = \"1\" (/etc/server.toml:1) does not fit; write true or false".to_owned(),
         ),
         (
             "[log]\nlevel = \"info\"",

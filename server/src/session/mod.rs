@@ -134,10 +134,13 @@ async fn converse(
     life: &mut watch::Receiver<Life>,
 ) -> End {
     let start = Instant::now();
-    let streams = match timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()).await {
-        Ok(Ok(streams)) => streams,
-        Ok(Err(error)) => return End::Gone(error.to_string()),
-        Err(_) => return SessionError::Handshake.into(),
+    let streams = tokio::select! {
+        streams = timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()) => match streams {
+            Ok(Ok(streams)) => streams,
+            Ok(Err(error)) => return End::Gone(error.to_string()),
+            Err(_) => return SessionError::Handshake.into(),
+        },
+        () = Life::over(life) => return End::Shutdown,
     };
     let (name, models) = (&shared.config.server_name, &shared.config.models);
     let session = ServerSession::speaking(gate::versions(shared, connection), name, models, Duration::ZERO);

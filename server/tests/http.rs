@@ -4,7 +4,11 @@ mod common;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use common::{FAR, NEAR, TestServer, client_tls, get, get_over, within};
+use common::{
+    TestServer, client_tls, get, get_over,
+    stranger::{FAR, NEAR},
+    within,
+};
 use rehearsekit_server::clients::ClientBook;
 use sha2::Digest as _;
 use tokio::{

@@ -5,7 +5,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, FAR, Middle, NEAR, Outcome, TestServer, client_tls, endpoint_at, other_than, within};
+use common::{
+    Client, TestServer, client_tls, endpoint_at,
+    stranger::{FAR, Middle, NEAR, Outcome, other_than},
+    within,
+};
 use rehearsekit_protocol::{
     ALPN, ClientMessage, CloseReason, Mode, PairingCode, RefusalCode, ServerMessage, Token,
     pairing::ClientPairing,

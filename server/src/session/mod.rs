@@ -115,7 +115,9 @@ pub(crate) async fn serve(
     };
     shared.metrics.connections.add(1);
     shared.metrics.connections_total.add(1);
-    let span = tracing::info_span!("connection", %address, session = tracing::field::Empty, client = tracing::field::Empty);
+    // What it says it is called, and the paired client that it is.
+    use tracing::field::Empty;
+    let span = tracing::info_span!("connection", %address, session = Empty, says = Empty, client = Empty);
     let end = converse(&connection, &shared, &mut guest, &mut life).instrument(span.clone()).await;
     let (kind, text) = end.told();
     span.in_scope(|| tracing::info!(kind, "ended: {text}"));

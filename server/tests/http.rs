@@ -1,4 +1,5 @@
 //! HTTP from this machine and from another one, plain and over TLS, with and without a token.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Other machines at the door of a real server, over real connections: who is let in, who is not, and that each no is
 //! counted. Another machine is another address of loopback, which the server was told not to take for its own.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -202,10 +202,10 @@ pub(crate) struct SettingArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Address for clients (UDP); anything but loopback is open to the network
+    /// Address for clients (UDP); on anything but loopback they must be paired
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address for /healthz, /readyz and /metrics (TCP)
+    /// Address for /healthz, /readyz and /metrics (TCP, plain and TLS); others need a token for the last
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
     /// Model to keep warm; may be repeated, the first is the default

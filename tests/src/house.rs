@@ -62,13 +62,31 @@ pub struct House {
     /// The link's, on loopback.
     pub address: SocketAddr,
     /// Gone with it.
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl House {
     /// Starts on this address (port 0: any) and waits until sessions are admitted.
     pub fn open(
+        data: tempfile::TempDir,
+        listen: SocketAddr,
+        models: &[&str],
+        engine: impl FnOnce(&Config) -> Arc<dyn Engine>,
+    ) -> Self {
+        Self::open_to(|listeners| listeners, data, listen, models, engine)
+    }
+
+    /// As [`Self::known`], but nobody is near: who comes from 127.0.0.1 is another machine, and has to be paired.
+    pub fn known_from_afar() -> Self {
+        let nobody = std::net::IpAddr::from([127, 0, 0, 99]);
+        let to = |listeners: Listeners| listeners.near_only(nobody);
+        let data = tempfile::tempdir().unwrap();
+        Self::open_to(to, data, any_port(), &["two", "four"], |_| Arc::new(Known))
+    }
+
+    fn open_to(
+        to: impl FnOnce(Listeners) -> Listeners,
         data: tempfile::TempDir,
         listen: SocketAddr,
         models: &[&str],
@@ -82,7 +100,7 @@ impl House {
             std::thread::sleep(Duration::from_millis(5));
             listeners = Listeners::bind(&config);
         }
-        let listeners = listeners.unwrap();
+        let listeners = to(listeners.unwrap());
         let (address, _) = listeners.addresses().unwrap();
         let engine = engine(&config);
         let runtime =
@@ -96,13 +114,18 @@ impl House {
             eprintln!("the server has ended: {ended:?}");
         });
         while told.recv_timeout(PATIENCE).unwrap() != Event::Ready {}
-        Self { address, _data: data, runtime: Some(runtime) }
+        Self { address, data, runtime: Some(runtime) }
     }
 
     /// Two or four known stems, whatever was asked for; see [`Known`].
     pub fn known(listen: SocketAddr) -> Self {
         let data = tempfile::tempdir().unwrap();
         Self::open(data, listen, &["two", "four"], |_| Arc::new(Known))
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Ends it as a power cut does: nobody says goodbye.

@@ -5,7 +5,7 @@ use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, Color32, FontId, Pos2, Rect, Role, Sense, Shape, Stroke, WidgetInfo, pos2, vec2};
 
 use crate::kit::{Desk, Press, cut_left, cut_right, cut_top, id};
-use crate::panel::Page;
+use crate::marks::better_ui;
 use crate::theme;
 use crate::view::{Action, LinkState};
 
@@ -15,7 +15,7 @@ pub(crate) fn head_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let large = desk.theme.large;
     let link = &view.link;
     let gap = desk.px(6.0);
-    let open = desk.panel.page == Page::Link;
+    let open = desk.panel.page.is_set_up();
     // One above the other beside the badge; in large type there is but the way back.
     let mut keys = cut_right(&mut rect, desk.px(if large { 56.0 } else { 68.0 }), gap);
     let half = (keys.height() - desk.px(4.0)) / 2.0;
@@ -26,20 +26,25 @@ pub(crate) fn head_ui(desk: &mut Desk<'_>, mut rect: Rect) {
         .map(|millis| (millis, cut_right(&mut rect, desk.px(if large { 150.0 } else { 108.0 }), gap)));
 
     let colour = theme::state(link.state);
-    let says = match &link.warning {
-        Some(warning) => format!("{}. {} {warning}", link.badge, link.sentence),
-        None => format!("{}. {}", link.badge, link.sentence),
-    };
+    let mut says = format!("{}. {}", link.badge, link.sentence);
+    for more in [&link.warning, &link.recommendation].into_iter().flatten() {
+        says = format!("{says} {more}");
+    }
     let response = desk.ui.interact(rect, id("badge"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &says));
     desk.fill(rect, desk.theme.round(), if response.hovered() { theme::KEY } else { theme::CARD });
     desk.ring(rect, &response);
     if response.on_hover_text(&says).clicked() {
-        desk.panel.page = desk.panel.page.toggled(Page::Link);
+        desk.panel.set_up(view);
     }
     let mut inside = rect.shrink2(vec2(desk.px(10.0), desk.px(3.0)));
     let sign = cut_left(&mut inside, desk.px(if large { 36.0 } else { 30.0 }), desk.px(12.0));
     sign_ui(desk, sign, link.state, colour);
+    if link.recommended_millis.is_some() {
+        let radius = sign.width() * 0.24;
+        let corner = sign.center() + vec2(sign.width(), -sign.width()) * 0.4;
+        better_ui(desk, corner, radius, theme::CARD);
+    }
     let size = if large { 23.0 } else { desk.theme.either(14.5, 16.0) / desk.px(1.0) };
     let size = desk.fitting(std::iter::once(link.badge.as_str()), size, 11.0, inside.width());
     let (sentence, sentence_colour) = match &link.warning {
@@ -69,7 +74,7 @@ pub(crate) fn head_ui(desk: &mut Desk<'_>, mut rect: Rect) {
         let (label, says) =
             if open { ("Mixer", "Back to the mixer") } else { ("Set up", "Server, latency, model, looks") };
         if desk.press("page", place, &Press { label, says, hint: says, ..Press::default() }).clicked() {
-            desk.panel.page = desk.panel.page.toggled(Page::Link);
+            desk.panel.set_up(view);
         }
     }
     let says = "Large type, for a music stand";

@@ -62,6 +62,19 @@ pub(crate) fn turnaround_words(desk: &Desk<'_>) -> String {
     }
 }
 
+/// "Round trip 1.2 ms (99 %: 4.8). This link needs 180 ms."
+pub(crate) fn link_words(desk: &Desk<'_>) -> String {
+    let link = &desk.view.link;
+    let trip = link.round_trip_millis.map(|[median, worst]| {
+        // Tenths only where they say something.
+        let digits = usize::from(median < 10.0);
+        format!("Round trip {median:.digits$} ms (99 %: {worst:.digits$}).")
+    });
+    let needs = link.needs_millis.map(|needs| format!("This link needs {needs:.0} ms."));
+    let words: Vec<String> = [trip, needs].into_iter().flatten().collect();
+    if words.is_empty() { "Round trip not measured yet.".to_owned() } else { words.join(" ") }
+}
+
 /// "Missed: nothing", or what and how often.
 pub(crate) fn misses_words(desk: &Desk<'_>) -> String {
     let [underruns, late, lost] = desk.view.link.misses;

@@ -2,16 +2,22 @@
 //! type into. They know the theme and nothing of music.
 
 use std::hash::Hash;
+use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextWrapping};
 use egui::{
-    Align2, Color32, CornerRadius, FontId, Frame, Id, Key, Rect, Response, Role, Sense, StrokeKind, TextEdit,
-    Ui, WidgetInfo, vec2,
+    Align2, Color32, CornerRadius, FontId, Frame, Galley, Id, Key, Rect, Response, Role, Sense, StrokeKind,
+    TextEdit, Ui, WidgetInfo, vec2,
 };
 
 use crate::panel::Panel;
 use crate::theme::{self, Theme};
 use crate::view::{Action, View};
+
+/// The smallest type there is, for long sentences in small windows.
+const LEAST_TYPE: f32 = 8.5;
+/// Between two sentences.
+const PARAGRAPH: f32 = 5.0;
 
 /// What a drawing function needs at hand.
 pub(crate) struct Desk<'a> {
@@ -143,6 +149,59 @@ impl Desk<'_> {
         let place = align.align_size_within_rect(galley.size(), rect);
         self.ui.painter().galley(place.min, galley, colour);
         place
+    }
+
+    /// A card with a title: what is left of the title's line, and the card's inside below it.
+    pub(crate) fn card(&self, rect: Rect, title: &str) -> (Rect, Rect) {
+        self.fill(rect, self.theme.round(), theme::CARD);
+        let mut inside = rect.shrink(self.px(8.0));
+        let mut line = cut_top(&mut inside, self.px(20.0), self.px(4.0));
+        let written = self.line(line, Align2::LEFT_CENTER, title, self.theme.bold(13.0), theme::TEXT);
+        line.min.x = (written.right() + self.px(8.0)).min(line.right());
+        (line, inside)
+    }
+
+    fn paragraphs(&self, texts: &[(&str, Color32)], size: f32, width: f32) -> (Vec<Arc<Galley>>, f32) {
+        let texts = texts.iter().filter(|(text, _)| !text.is_empty());
+        let font = self.theme.regular(size);
+        let lay = |(text, colour): &(&str, Color32)| {
+            self.ui.painter().layout((*text).to_owned(), font.clone(), *colour, width)
+        };
+        let galleys: Vec<_> = texts.map(lay).collect();
+        let height = galleys.iter().map(|galley| galley.size().y + self.px(PARAGRAPH)).sum::<f32>();
+        (galleys, (height - self.px(PARAGRAPH)).max(0.0))
+    }
+
+    /// How high [`Desk::whole`] would have to be.
+    pub(crate) fn height_of(&self, texts: &[(&str, Color32)], size: f32, width: f32) -> f32 {
+        self.paragraphs(texts, size, width).1
+    }
+
+    /// Writes sentences one below the other, to their last word: in smaller type where there is little room. Empty
+    /// ones are left out.
+    pub(crate) fn whole(&mut self, key: &str, rect: Rect, texts: &[(&str, Color32)], most: f32) {
+        let sizes = (0..).map(|step| most - 0.5 * step as f32).take_while(|size| *size >= LEAST_TYPE);
+        let tried = sizes.map(|size| self.paragraphs(texts, size, rect.width()));
+        let mut found = None;
+        for (galleys, height) in tried {
+            let fits = height <= rect.height();
+            found = Some(galleys);
+            if fits {
+                break;
+            }
+        }
+        let mut top = rect.top();
+        for (n, galley) in found.unwrap_or_default().into_iter().enumerate() {
+            let place = Rect::from_min_size(egui::pos2(rect.left(), top), galley.size());
+            top = place.bottom() + self.px(PARAGRAPH);
+            let says = galley.text().to_owned();
+            self.ui.painter().with_clip_rect(rect.expand(1.0)).galley(place.min, galley, theme::TEXT);
+            let response = self.ui.interact(place.intersect(rect), id((key, "sentence", n)), Sense::hover());
+            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &says));
+            if place.bottom() > rect.bottom() + 1.0 {
+                response.on_hover_text(says);
+            }
+        }
     }
 
     /// The largest size up to `most` at which all of `texts` fit into `width` in bold.

@@ -10,9 +10,12 @@ mod health;
 mod kit;
 mod law;
 mod link_page;
+mod marks;
+mod pairing;
 mod panel;
 mod part;
 mod rows;
+mod servers;
 mod strip;
 mod taps;
 mod theme;
@@ -20,8 +23,8 @@ pub mod view;
 
 pub use panel::{Panel, panel_ui};
 pub use view::{
-    Action, BudgetView, ClickMode, ClickView, Control, LinkState, LinkView, Look, MasterView, PartMode,
-    PartView, StripView, Subdivision, TempoSource, View,
+    Action, BudgetView, ClickMode, ClickView, Control, LinkState, LinkView, Look, MasterView, PairingView,
+    PartMode, PartView, ServerView, Standing, StripView, Subdivision, TempoSource, View,
 };
 
 /// The foot of every fader in dB: at or below it there is silence.

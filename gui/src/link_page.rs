@@ -1,29 +1,63 @@
-//! The page behind the badge: which latency to pay for which quality, which server, which model, how the link does,
-//! and how the window looks.
+//! The pages behind the badge: which server, and which latency to pay for which quality, how the link does, and how the
+//! window looks.
 
-use egui::{Align2, Rect, Role, Sense, Stroke, WidgetInfo, vec2};
+use egui::{Align2, Rect, Role, Sense, StrokeKind, WidgetInfo, vec2};
 
 use crate::click::stepper_ui;
-use crate::health::{latency_words, misses_words, turnaround_words};
-use crate::kit::{Desk, cut_left, cut_right, cut_top, id};
-use crate::rows::Rows;
+use crate::health::{latency_words, link_words, misses_words, turnaround_words};
+use crate::kit::{Desk, Pick, Press, cut_left, cut_right, cut_top, id};
+use crate::marks::{Mark, better_ui, mark_ui};
+use crate::panel::Page;
+use crate::servers::server_page_ui;
 use crate::theme;
 use crate::view::{Action, BudgetView};
 
-/// Two columns: what it costs on the left, with whom on the right.
+/// Which page, the size of everything, and the page.
 pub(crate) fn link_page_ui(desk: &mut Desk<'_>, mut rect: Rect) {
+    let mut tabs = cut_top(&mut rect, desk.px(27.0), desk.px(5.0));
+    let size = cut_right(&mut tabs, desk.px(146.0), desk.px(12.0));
+    let step =
+        stepper_ui(desk, size, "Size %", "percent of size", desk.view.look.scale_percent, 50..=300, 10);
+    if let Some(step) = step {
+        desk.actions.push(Action::Scale(step));
+    }
+    let tabs = cut_left(&mut tabs, desk.px(250.0), 0.0);
+    let pages = [Page::Server, Page::Latency];
+    let pick = Pick {
+        labels: &[("Server", "Page: the server"), ("Latency", "Page: latency and what it buys")],
+        picked: pages.iter().position(|page| *page == desk.panel.page),
+        colour: theme::PICKED,
+        size: 13.0,
+        possible: true,
+    };
+    if let Some(pressed) = desk.pick("set up", tabs, &pick) {
+        desk.panel.turn_to(pages[pressed]);
+    }
+    if desk.view.link.recommended_millis.is_some() {
+        let at = tabs.right_center() - vec2(desk.px(18.0), 0.0);
+        let around = if desk.panel.page == Page::Latency { theme::PICKED } else { theme::KEY };
+        better_ui(desk, at, desk.px(6.5), around);
+    }
+    if desk.panel.page == Page::Server {
+        server_page_ui(desk, rect);
+    } else {
+        latency_page_ui(desk, rect);
+    }
+}
+
+/// What it costs on the left, how it does on the right.
+fn latency_page_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let gap = desk.px(6.0);
-    let half = (rect.width() - gap) * 0.55;
-    let left = cut_left(&mut rect, half, gap);
+    let most = (rect.width() - gap) * 0.57;
+    let left = cut_left(&mut rect, most, gap);
     budgets_ui(desk, left);
-    with_whom_ui(desk, rect);
+    let (_, mut inside) = desk.card(rect, "How the link does");
+    recommendation_ui(desk, &mut inside);
+    facts_ui(desk, inside);
 }
 
 fn budgets_ui(desk: &mut Desk<'_>, rect: Rect) {
-    desk.fill(rect, desk.theme.round(), theme::CARD);
-    let mut inside = rect.shrink2(vec2(desk.px(8.0), desk.px(8.0)));
-    let title = cut_top(&mut inside, desk.px(20.0), desk.px(4.0));
-    desk.line(title, Align2::LEFT_CENTER, "Latency, and what it buys", desk.theme.bold(13.0), theme::TEXT);
+    let (_, mut inside) = desk.card(rect, "Latency, and what it buys");
     let budgets = &desk.view.budgets;
     if budgets.is_empty() {
         let text = "The server says what each budget buys once it is there.";
@@ -47,8 +81,10 @@ fn budget_ui(desk: &mut Desk<'_>, row: Rect, n: usize, budget: &BudgetView) {
         Some(false) => "too tight",
         None => "not tried",
     };
+    let recommended = desk.view.link.recommended_millis == Some(budget.millis);
+    let advice = if recommended { ", recommended" } else { "" };
     let note = if budget.note.is_empty() { String::new() } else { format!(", {}", budget.note) };
-    let says = format!("{} ms: {quality}, {holds} on this link{note}", budget.millis);
+    let says = format!("{} ms: {quality}, {holds} on this link{advice}{note}", budget.millis);
     let response = desk.ui.interact(row, id(("budget", n)), Sense::click());
     response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, picked, &says));
     let fill = match (picked, response.hovered()) {
@@ -63,15 +99,22 @@ fn budget_ui(desk: &mut Desk<'_>, row: Rect, n: usize, budget: &BudgetView) {
     let millis = cut_left(&mut inside, desk.px(56.0), desk.px(5.0));
     desk.line(millis, Align2::LEFT_CENTER, &format!("{} ms", budget.millis), desk.theme.bold(13.0), text);
     let mark = cut_right(&mut inside, desk.px(14.0), desk.px(5.0));
-    let words = cut_right(&mut inside, desk.px(52.0), desk.px(5.0));
+    let holds = if recommended { "recommended" } else { holds };
+    let words = cut_right(&mut inside, desk.px(if recommended { 78.0 } else { 52.0 }), desk.px(5.0));
     let colour = match (picked, budget.holds) {
         (true, _) => theme::TEXT,
+        _ if recommended => theme::AMBER,
         (_, Some(true)) => theme::MOSS,
         (_, Some(false)) => theme::BRICK,
         (_, None) => theme::QUIET,
     };
     desk.line(words, Align2::RIGHT_CENTER, holds, desk.theme.regular(11.0), colour);
-    holds_mark_ui(desk, mark, budget.holds, colour);
+    match budget.holds {
+        _ if recommended => better_ui(desk, mark.center(), desk.px(6.0), fill),
+        Some(true) => mark_ui(desk, mark, Mark::Tick, colour),
+        Some(false) => mark_ui(desk, mark, Mark::Cross, colour),
+        None => mark_ui(desk, mark, Mark::Ring, colour),
+    }
     if !budget.note.is_empty() && row.height() >= desk.px(36.0) {
         let note = inside.with_min_y(row.center().y);
         inside.max.y = row.center().y + desk.px(2.0);
@@ -89,58 +132,41 @@ fn budget_ui(desk: &mut Desk<'_>, row: Rect, n: usize, budget: &BudgetView) {
     }
 }
 
-/// A tick, a cross, or a hollow ring for what nobody knows.
-fn holds_mark_ui(desk: &Desk<'_>, rect: Rect, holds: Option<bool>, colour: egui::Color32) {
-    let painter = desk.ui.painter();
-    let stroke = Stroke::new(desk.px(2.0), colour);
-    let (centre, r) = (rect.center(), desk.px(4.5));
-    match holds {
-        Some(true) => {
-            let bend = centre + vec2(-r * 0.2, r * 0.8);
-            painter.line_segment([centre + vec2(-r, 0.0), bend], stroke);
-            painter.line_segment([bend, centre + vec2(r, -r * 0.8)], stroke);
-        }
-        Some(false) => {
-            painter.line_segment([centre + vec2(-r, -r) * 0.8, centre + vec2(r, r) * 0.8], stroke);
-            painter.line_segment([centre + vec2(-r, r) * 0.8, centre + vec2(r, -r) * 0.8], stroke);
-        }
-        None => drop(painter.circle_stroke(centre, r * 0.8, Stroke::new(desk.px(1.5), colour))),
-    }
-}
-
-fn with_whom_ui(desk: &mut Desk<'_>, rect: Rect) {
-    let view = desk.view;
-    desk.fill(rect, desk.theme.round(), theme::CARD);
-    let mut inside = rect.shrink2(vec2(desk.px(8.0), desk.px(8.0)));
-    let title = cut_top(&mut inside, desk.px(20.0), desk.px(4.0));
-    let name = &view.link.server_name;
-    let with = if name.is_empty() { "With whom".to_owned() } else { format!("With {name}") };
-    desk.line(title, Align2::LEFT_CENTER, &with, desk.theme.bold(13.0), theme::TEXT);
-    let mut rows = Rows::new(inside, 1, desk.px(26.0), desk.px(6.0), 0.0);
-    let label = |desk: &mut Desk<'_>, row: &mut Rect, text: &str| {
-        let place = cut_left(row, desk.px(52.0), desk.px(4.0));
-        desk.line(place, Align2::LEFT_CENTER, text, desk.theme.regular(12.0), theme::QUIET);
+/// What would do better, why, and the key that brings it about. Nothing else does.
+fn recommendation_ui(desk: &mut Desk<'_>, inside: &mut Rect) {
+    let link = &desk.view.link;
+    let Some(millis) = link.recommended_millis else { return };
+    let title = format!("{millis} ms would do better");
+    let why = link.recommendation.as_deref().unwrap_or_default();
+    let (edge, gap, key) = (desk.px(8.0), desk.px(5.0), desk.px(28.0));
+    let height = desk.height_of(&[(why, theme::TEXT)], 11.5, inside.width() - 2.0 * edge);
+    let most = inside.height() - key - gap - 2.0 * edge - desk.px(20.0);
+    let height = height.min(most.max(0.0));
+    let whole = desk.px(20.0) + height + gap + key + 2.0 * edge;
+    let card = cut_top(inside, whole, desk.px(8.0));
+    desk.fill(card, desk.theme.round(), theme::KEY);
+    let stroke = desk.theme.line(theme::AMBER);
+    desk.ui.painter().rect_stroke(card, desk.theme.round(), stroke, StrokeKind::Inside);
+    let mut card = card.shrink(edge);
+    let mut line = cut_top(&mut card, desk.px(16.0), desk.px(4.0));
+    let mark = cut_left(&mut line, desk.px(14.0), desk.px(6.0));
+    better_ui(desk, mark.center(), desk.px(6.5), theme::KEY);
+    let size = desk.fitting(std::iter::once(title.as_str()), 13.0, 10.0, line.width());
+    desk.line(line, Align2::LEFT_CENTER, &title, desk.theme.bold(size), theme::AMBER);
+    let place = cut_top(&mut card, height, gap);
+    desk.whole("recommendation", place, &[(why, theme::TEXT)], 11.5);
+    let (label, says) = (format!("Use {millis} ms"), format!("Use the recommended {millis} ms"));
+    let press = Press {
+        label: &label,
+        says: &says,
+        on: Some(true),
+        colour: theme::AMBER,
+        size: 13.0,
+        ..Press::default()
     };
-    let mut row = rows.next(1.0);
-    label(desk, &mut row, "Server");
-    if let Some(server) =
-        desk.field("server", row, "Server address", "found by itself, or host:port", &view.server)
-    {
-        desk.actions.push(Action::Server(server));
+    if desk.press("recommended", card, &press).clicked() {
+        desk.actions.push(Action::Budget(millis));
     }
-    let mut row = rows.next(1.0);
-    label(desk, &mut row, "Model");
-    if let Some(model) = desk.field("model", row, "Model", "the server's choice", &view.model) {
-        desk.actions.push(Action::Model(model));
-    }
-    let row = rows.next(1.0);
-    if let Some(step) =
-        stepper_ui(desk, row, "Size %", "percent of size", view.look.scale_percent, 50..=300, 10)
-    {
-        desk.actions.push(Action::Scale(step));
-    }
-    let below = inside.with_min_y(rows.next(0.0).top());
-    facts_ui(desk, below);
 }
 
 /// How things are, the most important first; what has no room whole is left out.
@@ -151,6 +177,7 @@ fn facts_ui(desk: &Desk<'_>, mut below: Rect) {
     let facts = [
         (link.warning.clone().unwrap_or_default(), theme::AMBER),
         (link.sentence.clone(), theme::TEXT),
+        (link_words(desk), theme::QUIET),
         (turnaround_words(desk), theme::QUIET),
         (misses_words(desk), theme::QUIET),
         (latency_words(desk), theme::QUIET),

@@ -10,7 +10,7 @@ use crate::grip::Held;
 use crate::kit::{Desk, cut_bottom, cut_right, cut_top};
 use crate::taps::Taps;
 use crate::theme::{self, Theme};
-use crate::view::{Action, Control, View};
+use crate::view::{Action, Control, LinkState, PairingView, View};
 use crate::{badge, click, health, link_page, part, strip};
 
 /// Strips have the meters below.
@@ -34,7 +34,16 @@ pub struct Panel {
     pub(crate) meters: [Meter; STRIPS + 2],
     pub(crate) taps: Taps,
     pub(crate) page: Page,
-    next: Option<Duration>,
+    /// Which page of servers the player turned to; `None` is the one with the picked server on it.
+    pub(crate) servers_page: Option<usize>,
+    /// The server that is asked about once more before it is forgotten.
+    pub(crate) forgetting: Option<String>,
+    /// What was typed of a server's code; `None` while none is asked for.
+    pub(crate) code: Option<String>,
+    /// Whether the page showed pairing in the last picture.
+    pub(crate) pairing: bool,
+    /// How soon another picture is wanted.
+    pub(crate) next: Option<Duration>,
 }
 
 /// What fills the window's middle.
@@ -43,16 +52,45 @@ pub(crate) enum Page {
     #[default]
     Mixer,
     Click,
-    Link,
+    Server,
+    Latency,
 }
 
 impl Page {
     pub(crate) fn toggled(self, page: Self) -> Self {
         if self == page { Self::Mixer } else { page }
     }
+
+    /// Whether it is one of the two behind the badge.
+    pub(crate) fn is_set_up(self) -> bool {
+        matches!(self, Self::Server | Self::Latency)
+    }
 }
 
 impl Panel {
+    /// Shows a page, as it looks when nothing was done there yet.
+    pub(crate) fn turn_to(&mut self, page: Page) {
+        (self.page, self.servers_page, self.forgetting) = (page, None, None);
+        (self.code, self.pairing) = (None, false);
+    }
+
+    /// To the pages behind the badge, or back: to latency where stems come or another latency is offered, and to the
+    /// server where there is none to speak with.
+    pub(crate) fn set_up(&mut self, view: &View) {
+        let link = &view.link;
+        let offered = link.suggestion_millis.or(link.recommended_millis).is_some();
+        let playing = matches!(
+            link.state,
+            LinkState::Live | LinkState::Bridging | LinkState::OfflineRender | LinkState::HostRendersAhead
+        );
+        let page = match (self.page.is_set_up(), view.pairing == PairingView::None, offered || playing) {
+            (true, _, _) => Page::Mixer,
+            (false, true, true) => Page::Latency,
+            (false, _, _) => Page::Server,
+        };
+        self.turn_to(page);
+    }
+
     /// How soon the panel wants the next picture by itself; `None` when nothing moves. It never asks egui for one.
     pub fn next_picture(&self) -> Option<Duration> {
         self.next
@@ -78,6 +116,7 @@ pub fn panel_ui(ui: &mut Ui, panel: &mut Panel, view: &View) -> Vec<Action> {
     let theme = Theme::new(view.look, all.size());
     let mut desk = Desk { ui, theme, panel, view, actions: Vec::new() };
     desk.fill(all, 0, theme::GROUND);
+    leave(&mut desk);
     dropped_files(&mut desk);
     place_ui(&mut desk, all.shrink(theme.either(6.0, 8.0)));
     let mut actions = desk.actions;
@@ -103,10 +142,18 @@ fn listen(ui: &Ui, panel: &mut Panel, view: &View) {
             }
         }
     });
-    let free =
-        panel.typing.is_none() && panel.editing.is_none() && ui.memory(|memory| memory.focused()).is_none();
-    if free && ui.input(|i| i.key_pressed(Key::Escape)) {
-        panel.page = Page::Mixer;
+}
+
+/// Escape, where it is not a field's: away from the code, then from the page.
+fn leave(desk: &mut Desk<'_>) {
+    let typing = desk.panel.typing.is_some() || desk.panel.editing.is_some();
+    if typing || !desk.ui.input(|i| i.key_pressed(Key::Escape)) {
+        return;
+    }
+    if desk.panel.page == Page::Server && desk.view.pairing.is_open() {
+        desk.actions.push(Action::CancelPairing);
+    } else if desk.panel.forgetting.take().is_none() && desk.ui.memory(|memory| memory.focused()).is_none() {
+        desk.panel.turn_to(Page::Mixer);
     }
 }
 
@@ -122,7 +169,7 @@ fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let large = desk.theme.large;
     let head = cut_top(&mut rect, if large { desk.px(70.0) } else { desk.theme.either(56.0, 62.0) }, gap);
     badge::head_ui(desk, head);
-    if desk.panel.page == Page::Link {
+    if desk.panel.page.is_set_up() {
         let theme = desk.theme;
         desk.theme = theme.small(desk.view.look);
         link_page::link_page_ui(desk, rect);

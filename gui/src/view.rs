@@ -1,13 +1,23 @@
 //! The words between the window and its owner. Plain data; nothing here draws, and nothing here knows where the
 //! figures come from or what becomes of what the player did.
 
+mod servers;
+
+pub use servers::{PairingView, ServerView, Standing};
+
 /// Everything the panel shows, taken anew for each picture.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
     /// The connection.
     pub link: LinkView,
-    /// The server's address as the project keeps it, `host:port`.
+    /// The server's address as the player typed it, `host:port`; empty if none was typed.
     pub server: String,
+    /// The servers to pick from. Where one comes or goes, the others should keep their order: they are pressed.
+    pub servers: Vec<ServerView>,
+    /// What keeps servers from being found, in a sentence.
+    pub discovery: Option<String>,
+    /// Pairing with the server that was picked.
+    pub pairing: PairingView,
     /// The model that plays, or that was asked for.
     pub model: String,
     /// The player's budget.
@@ -67,6 +77,14 @@ pub struct LinkView {
     pub suggestion_millis: Option<u32>,
     /// From the last frame sent to the chunk received: median and 99th percentile, once measured.
     pub turnaround_millis: Option<[f32; 2]>,
+    /// To the server and back, without any work there: median and 99th percentile, once measured.
+    pub round_trip_millis: Option<[f32; 2]>,
+    /// The budget that this link would have needed in the last minutes, once measured.
+    pub needs_millis: Option<f32>,
+    /// A budget that would do better; `None` while the present one is right. Nothing moves by itself.
+    pub recommended_millis: Option<u32>,
+    /// Why, in a sentence: "12 chunks came late in the last 5 min; 350 ms would have caught them all."
+    pub recommendation: Option<String>,
     /// Underruns, late and lost chunks since the start.
     pub misses: [u64; 3],
     /// Something that stays until it is dealt with: a failed bounce, a host that renders ahead.
@@ -295,8 +313,19 @@ pub enum Action {
     CountInBars(u32),
     /// Another budget was picked, in milliseconds.
     Budget(u32),
-    /// Another server was typed; as typed, not checked.
+    /// Another server's address was typed; as typed, not checked. Empty is "found by itself".
     Server(String),
+    /// A server of the list was picked, by its `id`. One that is not paired with wants to be asked for its code next.
+    PickServer(String),
+    /// The server's code was typed.
+    Pair {
+        /// Eight digits, without separators.
+        code: String,
+    },
+    /// Not now; also while the code is with the server.
+    CancelPairing,
+    /// Not paired with the server of this `id` any more.
+    Forget(String),
     /// Another model was typed; as typed, not checked. Empty is "the server's choice".
     Model(String),
     /// Large type pressed.

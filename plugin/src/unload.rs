@@ -5,7 +5,7 @@ use std::time::Duration;
 use rehearsekit_plugin_engine::network;
 
 /// How long a host is kept at most.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Called by the formats' exit functions, when no instance is left.
 pub(crate) fn leave() {

@@ -2,7 +2,8 @@
 //! and must not change anything.
 //!
 //! A page on the internet can make a browser ask any address for it (DNS rebinding, cross-site requests).
-//! So each request must name a host we are known by, and a browser's Origin must be one of those too.
+//! So each request must name a host we are known by, and a browser's Origin must be one of those too. Who else may ask
+//! for what is `guard`'s business.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -22,7 +23,9 @@ use tokio::sync::watch;
 
 use crate::{quic::Life, state::Shared};
 
+mod guard;
 mod patience;
+mod tls;
 
 /// The hosts a request may name.
 #[derive(Debug, Clone)]
@@ -74,23 +77,28 @@ fn host_of(authority: &str) -> Option<String> {
 }
 
 /// All routes.
-pub(crate) fn router(shared: Arc<Shared>, hosts: AllowedHosts) -> Router {
+fn router(shared: Arc<Shared>, hosts: AllowedHosts) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics\n") })
+        .layer(middleware::from_fn_with_state(shared.clone(), guard::check_trust))
         .layer(middleware::from_fn_with_state(Arc::new(hosts), check_host))
         .with_state(shared)
 }
 
-/// Answers on `listener` until `life` is over.
+/// Answers on `listener` until `life` is over, as who asks first wants it: plain, or over TLS with `tls`.
 pub(crate) async fn serve(
     listener: tokio::net::TcpListener,
-    router: Router,
+    tls: rustls::ServerConfig,
+    shared: Arc<Shared>,
+    hosts: AllowedHosts,
     mut life: watch::Receiver<Life>,
 ) -> io::Result<()> {
-    axum::serve(patience::Listener::new(listener), router)
+    let tls = tls::Tls { acceptor: Arc::new(tls).into(), metrics: shared.metrics.clone() };
+    let router = router(shared, hosts).into_make_service_with_connect_info::<guard::Peer>();
+    axum::serve(patience::Listener::new(listener, tls), router)
         .with_graceful_shutdown(async move { Life::over(&mut life).await })
         .await
 }

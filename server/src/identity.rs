@@ -4,13 +4,14 @@
 //! so a damaged one is an error with a way out and never replaced in silence. Must not open sockets.
 
 use std::{
-    fmt, fs,
-    io::{self, Write as _},
+    fmt,
     path::{Path, PathBuf},
 };
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
+
+use crate::private::{self, PrivateError};
 
 /// The certificate's subject; clients trust the key, not the name.
 const SUBJECT: &str = "rehearsekit";
@@ -18,22 +19,9 @@ const SUBJECT: &str = "rehearsekit";
 /// Why there is no usable identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file cannot be read or written.
-    #[error("cannot use the server's key {}: {source}", path.display())]
-    Io {
-        /// The key file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Others may read the key.
-    #[error("the server's key {} can be read by others (mode {mode:04o}): run chmod 600 on it", path.display())]
-    Exposed {
-        /// The key file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    /// The file cannot be used.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
     /// The file does not hold one certificate and its key.
     #[error(
         "the server's key {} is damaged ({reason}): restore it from a backup, or delete it to get a new one \
@@ -72,21 +60,15 @@ pub struct Identity {
 impl Identity {
     /// Reads the identity below `data`, or makes it the first time.
     pub fn open(data: &Path) -> Result<Self, IdentityError> {
-        let path = data.join("identity").join("server.pem");
-        let io = |source| IdentityError::Io { path: path.clone(), source };
-        match fs::read(&path) {
-            Ok(pem) => {
-                check_mode(&path)?;
-                Self::parse(&path, &pem)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = rcgen::generate_simple_self_signed([SUBJECT.to_owned()])?;
-                let pem = made.cert.pem() + &made.signing_key.serialize_pem();
-                write_private(&path, pem.as_bytes()).map_err(io)?;
-                Self::parse(&path, &fs::read(&path).map_err(io)?)
-            }
-            Err(error) => Err(io(error)),
+        let path = private::folder(data).join("server.pem");
+        if private::read(&path)?.is_none() {
+            let made = rcgen::generate_simple_self_signed([SUBJECT.to_owned()])?;
+            let pem = made.cert.pem() + &made.signing_key.serialize_pem();
+            // If another process was quicker, its key stands and ours is forgotten.
+            private::write(&path, pem.as_bytes(), false)?;
         }
+        let pem = private::read(&path)?.unwrap_or_default();
+        Self::parse(&path, &pem)
     }
 
     fn parse(path: &Path, pem: &[u8]) -> Result<Self, IdentityError> {
@@ -116,37 +98,10 @@ impl Identity {
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    // tempfile creates with mode 0600, so the key is never readable by others, not even for a moment.
-    let mut file = tempfile::Builder::new().prefix(".server-").tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    // If another process was quicker, its key stands and ours is forgotten.
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.error),
-    }
-}
-
-#[cfg(unix)]
-fn check_mode(path: &Path) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let found = fs::metadata(path).map_err(|source| IdentityError::Io { path: path.to_owned(), source })?;
-    let mode = found.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(IdentityError::Exposed { path: path.to_owned(), mode }) }
-}
-
-#[cfg(not(unix))]
-fn check_mode(_path: &Path) -> Result<(), IdentityError> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

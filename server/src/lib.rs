@@ -5,6 +5,8 @@
 //! run the pipeline that `engine` opened, and the chunks go back through the session. [`http`] only watches.
 //! This crate must never print, parse a command line, or end the process.
 
+mod announce;
+pub mod clients;
 pub mod config;
 pub mod data_dir;
 pub mod engine;
@@ -12,10 +14,13 @@ pub mod http;
 pub mod identity;
 pub mod media;
 pub mod metrics;
+pub mod pairing;
+pub mod private;
 mod quic;
 mod serve;
 mod session;
 mod state;
+mod trust;
 pub mod workers;
 
 pub use serve::{Event, Listeners, ServeError, run, run_with};

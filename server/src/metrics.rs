@@ -210,7 +210,12 @@ impl Metrics {
         out.head("worker_seconds_total", "counter", "Time of the inference threads, at work and to spare");
         out.line("worker_seconds_total", "{state=\"busy\"}", seconds(&self.busy_micros));
         out.line("worker_seconds_total", "{state=\"idle\"}", seconds(&self.idle_micros));
-        out.reasons("refused_total", "Sessions refused, by code", "code", &self.refused);
+        out.reasons(
+            "refused_total",
+            "Connections, sessions, pairings and requests refused, by code",
+            "code",
+            &self.refused,
+        );
         out.reasons("closed_total", "Sessions ended, by reason", "reason", &self.closed);
         out.histogram("inference_seconds", "Time inside the model per chunk", &self.inference);
         out.histogram(

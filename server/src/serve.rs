@@ -4,7 +4,7 @@
 use std::{
     future::Future,
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -13,14 +13,18 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    announce,
     config::Config,
     data_dir::{self, DataDirError},
     engine::{Engine, ModelEngine},
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
     metrics::Metrics,
+    pairing::CODE_LIVES,
+    private::PrivateError,
     quic::{self, Life},
     state::Shared,
+    trust::{self, Nearness, Trust},
     workers::{Workers, message_of},
 };
 
@@ -38,6 +42,9 @@ pub enum ServeError {
     /// The server's key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Who is paired, or the pairing code.
+    #[error(transparent)]
+    Trust(#[from] PrivateError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({protocol}, key {key}): {source}{advice}")]
     Listen {
@@ -74,6 +81,7 @@ pub enum ServeError {
 pub struct Listeners {
     quic: UdpSocket,
     http: TcpListener,
+    nearness: Nearness,
 }
 
 impl Listeners {
@@ -92,7 +100,14 @@ impl Listeners {
         };
         let quic = UdpSocket::bind(config.listen).map_err(fail(config.listen, "UDP", "listen"))?;
         let http = TcpListener::bind(config.http).map_err(fail(config.http, "TCP", "http"))?;
-        Ok(Self { quic, http })
+        Ok(Self { quic, http, nearness: Nearness::Loopback })
+    }
+
+    /// Takes peers for being on this machine only if they come from this one address of loopback, so that one machine
+    /// can play two: every other address needs pairing, as other machines always do.
+    #[must_use]
+    pub fn near_only(self, address: IpAddr) -> Self {
+        Self { nearness: Nearness::Only(address), ..self }
     }
 
     /// The addresses they got: the link's (UDP) and HTTP's (TCP).
@@ -143,6 +158,8 @@ pub async fn run_with(
     data_dir::check(&config.data)?;
     let identity = Identity::open(&config.data)?;
     let (quic_address, http_address) = listeners.addresses()?;
+    let trust = Trust::open(&config.data, &config.server_name, listeners.nearness, quic_address)?;
+    let tls = identity.tls(b"http/1.1").map_err(|error| ServeError::Internal(error.to_string()))?;
     let endpoint = quic::endpoint(listeners.quic, &identity)?;
     listeners.http.set_nonblocking(true).map_err(ServeError::Socket)?;
     let http_listener = tokio::net::TcpListener::from_std(listeners.http).map_err(ServeError::Socket)?;
@@ -151,19 +168,32 @@ pub async fn run_with(
     let (workers, threads) =
         Workers::start(config.workers, config.max_sessions, metrics.clone()).map_err(ServeError::Socket)?;
     let hosts = AllowedHosts::new(http_address.ip(), &config.http_hosts);
-    let shared = Arc::new(Shared::new(config, engine, metrics, workers));
+    let shared = Arc::new(Shared::new(config, engine, metrics, workers, trust));
     let (life, lives) = watch::channel(Life::On);
 
     let accepting = tokio::spawn(quic::accept(endpoint.clone(), shared.clone(), lives.clone()));
-    let watching = tokio::spawn(http::serve(http_listener, http::router(shared.clone(), hosts), lives));
-    tell_reach(quic_address, http_address);
+    let watching = tokio::spawn(http::serve(http_listener, tls, shared.clone(), hosts, lives.clone()));
+    tell_reach(&shared.trust, quic_address, http_address);
+    if !shared.trust.is_near(quic_address.ip()) && shared.trust.paired() == 0 {
+        let first = shared.trust.reception.desk().show()?;
+        tracing::warn!(
+            "nobody is paired with this server yet. The pairing code is {}, for {} minutes; `rehearsekit pair` shows \
+             another",
+            first.code,
+            CODE_LIVES.as_secs() / 60
+        );
+    }
+    let trusting = tokio::spawn(trust::watch(shared.clone(), lives));
     let fingerprint = identity.fingerprint();
     tracing::info!(%quic_address, %http_address, %fingerprint, "listening");
     told(Event::Listening { quic: quic_address, http: http_address, fingerprint });
+    let announcing = announce::start(&shared, fingerprint, quic_address, http_address);
 
     let result = until_shutdown(&shared, &mut told, shutdown).await;
 
     shared.drain();
+    // Who admits nobody is not to be found any more.
+    let goodbye = announcing.map(announce::Announcing::end);
     told(Event::Draining);
     if result.is_ok() {
         drain(&shared).await;
@@ -176,6 +206,12 @@ pub async fn run_with(
     endpoint
         .close(quic::close_code(rehearsekit_protocol::CloseReason::ServerShutdown), b"the server shuts down");
     let _ = tokio::time::timeout(GOODBYES_WITHIN, endpoint.wait_idle()).await;
+    if let Some(goodbye) = goodbye
+        && tokio::time::timeout(GOODBYES_WITHIN, goodbye).await.is_err()
+    {
+        tracing::warn!("the announcement did not end in time");
+    }
+    let _ = tokio::time::timeout(GOODBYES_WITHIN, trusting).await;
     if tokio::time::timeout(GOODBYES_WITHIN, watching).await.is_err() {
         tracing::warn!("some HTTP requests did not end in time");
     }
@@ -244,22 +280,23 @@ async fn drain(shared: &Shared) {
     let _ = tokio::time::timeout(shared.config.drain, empty).await;
 }
 
-/// Says who can reach this server.
-fn tell_reach(quic: SocketAddr, http: SocketAddr) {
+/// Says who can reach this server, and what stands between.
+fn tell_reach(trust: &Trust, quic: SocketAddr, http: SocketAddr) {
     for (key, address) in [("listen", quic), ("http", http)] {
-        if address.ip().is_loopback() {
+        if trust.is_near(address.ip()) {
             tracing::info!(
                 "{key} is {address}: only programs on this machine can reach it; to serve others set {key} to an \
                  address of the network, such as 0.0.0.0:{}",
                 address.port()
             );
-        } else {
-            let who =
-                if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
-            tracing::warn!(
-                "{key} is {address}: anybody on {who} can reach it, and pairing is not there yet, so anybody \
-                 there can use this server; listen on 127.0.0.1 if that is not wanted"
-            );
+            continue;
         }
+        let who = if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
+        let guard = match key {
+            "listen" => "only paired clients are served",
+            _ => "anybody gets /healthz and /readyz, the rest is for paired clients over https",
+        };
+        tracing::info!("{key} is {address}: everybody on {who} can reach it; {guard}");
     }
+    tracing::info!(clients = trust.paired(), "paired");
 }

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use crate::{config::Config, engine::Engine, metrics::Metrics, workers::Workers};
+use crate::{config::Config, engine::Engine, metrics::Metrics, trust::Trust, workers::Workers};
 
 /// How far the life of the server has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) workers: Workers,
+    pub(crate) trust: Trust,
     phase: Mutex<Phase>,
     open_sessions: AtomicUsize,
     next_session: AtomicU64,
@@ -50,6 +51,7 @@ impl Shared {
         engine: Arc<dyn Engine>,
         metrics: Arc<Metrics>,
         workers: Workers,
+        trust: Trust,
     ) -> Self {
         let first = config.models.first().cloned().unwrap_or_default();
         Self {
@@ -57,6 +59,7 @@ impl Shared {
             engine,
             metrics,
             workers,
+            trust,
             phase: Mutex::new(Phase::Warming(first)),
             open_sessions: AtomicUsize::new(0),
             next_session: AtomicU64::new(1),

@@ -3,6 +3,8 @@
 
 pub mod fuzz;
 pub mod house;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod netsim;
 pub mod plugin_host;
 pub mod udp_proxy;

@@ -67,6 +67,11 @@ impl Kit {
         &self.data
     }
 
+    /// The program itself.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// `rehearsekit` with these words, on this kit's data.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

@@ -8,6 +8,7 @@ mod daw_check;
 mod demo;
 mod house;
 mod kit;
+mod lan_check;
 mod python_hosts;
 mod setup;
 mod shell;
@@ -56,6 +57,11 @@ enum Command {
         after_help = "Example:\n  cargo xtask daw-check\n\nInstalls Ardour 7 and a screen to show it on."
     )]
     DawCheck,
+    /// Find, pair with, lose and find again a server from another machine, made of network namespaces (outside the CI)
+    #[command(
+        after_help = "Example:\n  cargo xtask lan-check\n\nNeeds root, or sudo without a password; installs a screen without a monitor."
+    )]
+    LanCheck,
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -81,6 +87,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bundle(args) => bundle::bundle(&args).map(drop),
         Command::Install => bundle::install(),
         Command::DawCheck => daw_check::check(),
+        Command::LanCheck => lan_check::check(),
         Command::Bench(args) => bench::run(&args),
     }
 }

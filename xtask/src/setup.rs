@@ -90,6 +90,22 @@ const PICTURES: &[Need] = &[Need {
     why: "Mesa's software Vulkan: the tests of the plugin's window draw with it",
 }];
 
+/// For the tests on a LAN, which is made of network namespaces. They run as root, or by sudo without a password.
+const LAN: &[Need] = &[
+    Need {
+        package: "iproute2",
+        programs: &["ip"],
+        library: None,
+        why: "the tests of discovery make two machines and their cables with it",
+    },
+    Need {
+        package: "nftables",
+        programs: &["nft"],
+        library: None,
+        why: "the tests of discovery put firewalls between these machines with it",
+    },
+];
+
 /// For the check in a DAW.
 const DAW: &[Need] = &[
     Need {
@@ -116,7 +132,9 @@ pub(crate) enum Purpose {
     Plugin,
     /// Build the plugin, work with `spleeter-2stems`, and run Ardour.
     Daw,
-    /// Build everything, work with `spleeter-2stems`, put the plugin into hosts and photograph its window.
+    /// Build the plugin, work with `spleeter-2stems`, and show its window on a LAN of network namespaces.
+    Lan,
+    /// Build everything, work with `spleeter-2stems`, put the plugin into hosts, photograph its window, and make LANs.
     Everything,
 }
 
@@ -130,7 +148,10 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Htdemucs => &[BUILD, PIP, NPM],
         Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
         Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW],
-        Purpose::Everything => &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES)],
+        Purpose::Lan => &[BUILD, PIP, on_linux(PLUGIN), DAW, LAN],
+        Purpose::Everything => {
+            &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN)]
+        }
     };
     let needs: Vec<&Need> = groups.iter().copied().flatten().collect();
     let names: Vec<&str> = needs.iter().map(|need| need.package).collect();

@@ -9,12 +9,12 @@ use rehearsekit_gui::{Action, FADER_FOOT_DB};
 use crate::scenes::*;
 
 /// What the keyboard is on.
-fn focused(stage: &Harness<'_, Stage>) -> Option<String> {
+pub fn focused(stage: &Harness<'_, Stage>) -> Option<String> {
     let node = stage.query_by(|node| node.is_focused())?;
     node.accesskit_node().label()
 }
 
-fn press(stage: &mut Harness<'_, Stage>, key: Key, modifiers: Modifiers) -> Vec<Action> {
+pub fn press(stage: &mut Harness<'_, Stage>, key: Key, modifiers: Modifiers) -> Vec<Action> {
     stage.state_mut().actions.clear();
     stage.key_press_modifiers(modifiers, key);
     stage.run();
@@ -22,7 +22,7 @@ fn press(stage: &mut Harness<'_, Stage>, key: Key, modifiers: Modifiers) -> Vec<
 }
 
 /// Goes on with Tab until the keyboard is on what begins with `label`.
-fn tab_to(stage: &mut Harness<'_, Stage>, label: &str) {
+pub fn tab_to(stage: &mut Harness<'_, Stage>, label: &str) {
     for _ in 0..90 {
         if focused(stage).is_some_and(|now| now.starts_with(label)) {
             return;
@@ -209,10 +209,14 @@ fn fields_are_done_with_enter_or_tab() {
 
     tab_to(&mut stage, "Server, latency");
     press(&mut stage, Key::Space, Modifiers::NONE);
+    tab_to(&mut stage, SERVER_PAGE);
+    press(&mut stage, Key::Space, Modifiers::NONE);
     let server = type_into(&mut stage, "Server address", " attic:4810 ", Key::Enter);
     assert_eq!(server, [Action::Server("attic:4810".to_owned())]);
     let model = type_into(&mut stage, "Model", "spleeter-2stems", Key::Tab);
     assert_eq!(model, [Action::Model("spleeter-2stems".to_owned())]);
+    tab_to(&mut stage, LATENCY_PAGE);
+    press(&mut stage, Key::Space, Modifiers::NONE);
     tab_to(&mut stage, "500 ms");
     assert_eq!(press(&mut stage, Key::Space, Modifiers::NONE), [Action::Budget(500)]);
 }

@@ -128,6 +128,23 @@ fn a_changed_view_moves_what_it_should_and_nothing_else() {
     assert_eq!(rects(&before), rects(&after));
 }
 
+/// Everything that can be used has a name of its own, is large enough to hit, and lies beside all others.
+pub fn nothing_overlaps(stage: &egui_kittest::Harness<'_, Stage>, size: [f32; 2], about: &str) {
+    let all = egui::Rect::from_min_size(egui::Pos2::ZERO, size.into());
+    let mut taken: Vec<(String, egui::Rect)> = Vec::new();
+    for node in stage.query_all_by(|node| USED.contains(&node.role())) {
+        let (name, rect) = (node.accesskit_node().label().unwrap_or_default(), node.rect());
+        assert!(all.contains_rect(rect), "{name} leaves the window: {about}");
+        assert!(rect.width() > 12.0 && rect.height() > 11.0, "{name} is too small to hit, {rect:?}: {about}");
+        assert!(!name.is_empty(), "something without a name: {about}");
+        for (other, its) in &taken {
+            assert_ne!(*other, name, "two of the same name: {about}");
+            assert!(!rect.shrink(1.0).intersects(its.shrink(1.0)), "{name} lies on {other}: {about}");
+        }
+        taken.push((name, rect));
+    }
+}
+
 #[test]
 fn nothing_overlaps_and_nothing_leaves_the_window() {
     let scenes = || [live(), busy(), six_stems(), two_stems(), unknown_tempo(), in_state(LinkState::Refused)];
@@ -136,20 +153,7 @@ fn nothing_overlaps_and_nothing_leaves_the_window() {
             let about = format!("{} at {size:?}, large type {}", view.link.badge, view.look.large_type);
             let mut stage = stage(size, view);
             stage.run();
-            let all = egui::Rect::from_min_size(egui::Pos2::ZERO, size.into());
-            let mut taken: Vec<(String, egui::Rect)> = Vec::new();
-            for node in stage.query_all_by(|node| USED.contains(&node.role())) {
-                let (name, rect) = (node.accesskit_node().label().unwrap_or_default(), node.rect());
-                assert!(all.contains_rect(rect), "{name} leaves the window: {about}");
-                assert!(
-                    rect.width() > 12.0 && rect.height() > 11.0,
-                    "{name} is too small to hit, {rect:?}: {about}"
-                );
-                for (other, its) in &taken {
-                    assert!(!rect.shrink(1.0).intersects(its.shrink(1.0)), "{name} lies on {other}: {about}");
-                }
-                taken.push((name, rect));
-            }
+            nothing_overlaps(&stage, size, &about);
         }
     }
 }

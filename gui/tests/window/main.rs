@@ -8,3 +8,5 @@ mod pictures;
 mod pointer;
 mod rest;
 mod scenes;
+mod servers;
+mod set_up;

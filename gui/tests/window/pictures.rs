@@ -7,6 +7,7 @@ use egui_kittest::{SnapshotOptions, SnapshotResults};
 use rehearsekit_gui::view::{LinkState, View};
 
 use crate::scenes::*;
+use crate::servers::*;
 
 /// Renderers round the edges of letters differently; a missing word is some hundred pixels.
 fn options() -> SnapshotOptions {
@@ -25,8 +26,8 @@ fn photograph(
 ) {
     let mut stage = at_density(size, density, view);
     stage.run();
-    if !press.is_empty() {
-        stage.get_by_label(press).click();
+    for key in press.split('|').filter(|key| !key.is_empty()) {
+        stage.get_by_label(key).click();
         stage.run();
         stage.remove_cursor();
         stage.run();
@@ -94,6 +95,44 @@ fn every_page() {
     );
     photograph(&mut album, "click_small", SMALL, 1.0, unknown_tempo(), ALL_OF_THE_CLICK);
     photograph(&mut album, "click_usual", USUAL, 1.0, unknown_tempo(), "");
+}
+
+#[test]
+fn every_state_of_finding_and_pairing() {
+    let mut album = SnapshotResults::new();
+    let scenes = [
+        ("nobody", nobody()),
+        ("several", several()),
+        ("ten", ten()),
+        ("asked", asked(None, None)),
+        ("wrong_code", wrong_code()),
+        ("pairing", busy_pairing()),
+        ("paired", paired()),
+        ("revoked", revoked()),
+        ("in_trouble", in_trouble()),
+        ("nobody_in_trouble", nobody_in_trouble()),
+    ];
+    for (name, view) in scenes {
+        // A server one plays with is behind the other tab.
+        let page = if view.link.state == LinkState::Live { SERVER_PAGE } else { "" };
+        let press = format!("{SET_UP}|{page}");
+        photograph(&mut album, &format!("server_{name}"), SMALL, 1.0, view.clone(), &press);
+        let press = format!("{}. {}|{page}", view.link.badge, view.link.sentence);
+        photograph(&mut album, &format!("server_{name}_large"), SMALL, 1.0, large(view), &press);
+    }
+    photograph(&mut album, "server_several_usual", USUAL, 1.0, several(), SET_UP);
+    photograph(&mut album, "server_asked_usual", USUAL, 1.0, asked(None, None), SET_UP);
+    let press = format!("{SET_UP}|{SERVER_PAGE}|Forget closet 3fa1b2c4");
+    photograph(&mut album, "server_forget", SMALL, 1.0, at_home(), &press);
+}
+
+#[test]
+fn a_recommendation() {
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "recommended", SMALL, 1.0, recommended(), "");
+    photograph(&mut album, "recommended_large", SMALL, 1.0, large(recommended()), "");
+    photograph(&mut album, "recommended_page", SMALL, 1.0, recommended(), SET_UP);
+    photograph(&mut album, "recommended_page_usual", USUAL, 1.0, recommended(), SET_UP);
 }
 
 #[test]

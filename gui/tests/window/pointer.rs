@@ -9,7 +9,7 @@ use rehearsekit_gui::{Action, FADER_FOOT_DB};
 use crate::scenes::*;
 
 /// What came of clicking `label` (its beginning is enough), which has to be there once.
-fn click(stage: &mut Harness<'_, Stage>, label: &str) -> Vec<Action> {
+pub fn click(stage: &mut Harness<'_, Stage>, label: &str) -> Vec<Action> {
     stage.state_mut().actions.clear();
     stage.get_by(|node| node.label().is_some_and(|l| l.starts_with(label))).click();
     stage.run();

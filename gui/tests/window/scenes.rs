@@ -113,6 +113,7 @@ pub fn live() -> View {
         part: PartView { mine: 2, mode: PartMode::All, possible: true, why_not: None },
         click: click(),
         look: Look::default(),
+        ..View::default()
     }
 }
 
@@ -224,5 +225,8 @@ pub fn large(mut view: View) -> View {
 
 /// The key that opens the page behind the badge.
 pub const SET_UP: &str = "Server, latency, model, looks";
+/// The keys of its two halves.
+pub const SERVER_PAGE: &str = "Page: the server";
+pub const LATENCY_PAGE: &str = "Page: latency and what it buys";
 /// The key that opens the click's page.
 pub const ALL_OF_THE_CLICK: &str = "All of the click";

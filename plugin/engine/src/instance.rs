@@ -1,9 +1,11 @@
 //! The main thread's handle of one plugin instance. Nothing here waits for the network or for the audio thread.
 
+mod meeting;
+
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{
             AtomicU32, AtomicU64,
             Ordering::{Relaxed, Release},
@@ -13,9 +15,10 @@ use std::{
 };
 
 use rehearsekit_audio::SampleRate;
-use rehearsekit_client::{BudgetOffer, Link, LinkState, Percentiles};
+use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Percentiles, Target};
 use rehearsekit_playout::{Layout, OwnSounds, Playout};
 
+use self::meeting::Attempt;
 use crate::{
     click_file::read_click_file,
     engine::{AudioEngine, MOST_BLOCK_FRAMES, Parts},
@@ -26,8 +29,9 @@ use crate::{
     network,
     offline::Offline,
     pace::Pace,
+    servers::{self, Keyring},
     session::{self, Ends, Lessons},
-    settings::Settings,
+    settings::{Settings, Trust},
     shared::{Run, lock},
     view::{self, Counters, LinkView, View},
 };
@@ -81,6 +85,12 @@ pub struct Instance {
     offers: Arc<Mutex<Vec<BudgetOffer>>>,
     meters: Arc<Meters>,
     active: Mutex<Option<Active>>,
+    /// Whom this computer is paired with.
+    keyring: Keyring,
+    attempt: Mutex<Attempt>,
+    attempts: AtomicU64,
+    /// The order of the servers in the picker.
+    shown: Mutex<Vec<String>>,
     click_file_problem: Mutex<Option<String>>,
     /// For the audio thread: [`Settings::own_one_seconds`] as bits.
     own_one_seconds: AtomicU64,
@@ -105,7 +115,20 @@ struct Active {
 impl Instance {
     /// An instance that does nothing yet: no thread, no socket, no file.
     pub fn new(settings: Settings) -> Self {
+        Self::with_keyring(settings, Keyring::new(KnownServers::of_user()))
+    }
+
+    /// As [`Self::new`], with a list of paired servers of its own at `path`.
+    pub fn with_known_servers(settings: Settings, path: &Path) -> Self {
+        Self::with_keyring(settings, Keyring::new(Ok(KnownServers::at(path))))
+    }
+
+    fn with_keyring(settings: Settings, keyring: Keyring) -> Self {
         Self {
+            keyring,
+            attempt: Mutex::default(),
+            attempts: AtomicU64::new(0),
+            shown: Mutex::default(),
             click_file_problem: Mutex::default(),
             own_one_seconds: AtomicU64::new(settings.own_one_seconds.to_bits()),
             count_in_bars: AtomicU32::new(settings.count_in_bars),
@@ -126,7 +149,7 @@ impl Instance {
     pub fn configure(&self, mut new: Settings) -> Change {
         let active = lock(&self.active);
         let mut settings = lock(&self.settings);
-        let link = |s: &Settings| (s.server().to_owned(), s.model.clone(), s.trust.clone());
+        let link = |s: &Settings| (s.server.clone(), s.model.clone(), s.trust.clone());
         let latency = settings.budget() != new.budget();
         let relink = link(&settings) != link(&new);
         if relink {
@@ -137,11 +160,9 @@ impl Instance {
             // Those are another model's.
             new.stems.clear();
         }
-        if let Some(Active { setup, latency_frames, run, link: Some((link, rate)), .. }) = &*active {
+        if let Some(active @ Active { link: Some((link, _)), .. }) = &*active {
             if relink {
-                let (config, problem) = session::link_config(&new, setup, *latency_frames, *rate);
-                *lock(&run.problem) = problem;
-                link.reconfigure(config);
+                self.relink(active, &new);
             } else if let LinkState::Live(opened) = link.state() {
                 // The session goes on, so what it has taught goes on too.
                 new.stems = session::names(&opened.stems);
@@ -228,13 +249,13 @@ impl Instance {
         run: &Arc<Run>,
     ) -> Result<(Link, SampleRate, Ends), String> {
         let rate = SampleRate::new(setup.rate_hz).map_err(|error| error.to_string())?;
-        let mut network = lock(&self.network);
-        if network.is_none() {
-            let started = network::acquire();
-            *network = Some(started.map_err(|error| format!("the network cannot be started: {error}"))?);
+        let network = self.network();
+        let network = network.as_ref().ok_or("the network cannot be started")?;
+        let target = self.target(settings);
+        if target.as_ref().is_ok_and(|target| target.fingerprint().is_some()) {
+            network.browse();
         }
-        let Some(network) = network.as_ref() else { return Err(String::new()) };
-        let (config, problem) = session::link_config(settings, setup, latency_frames, rate);
+        let (config, problem) = session::link_config(settings, &target, setup, latency_frames, rate);
         *lock(&run.problem) = problem;
         let (link, ends) = session::open(network.handle(), config, rate);
         let pace = Pace::new(setup.rate_hz, setup.max_block_frames);
@@ -263,6 +284,56 @@ impl Instance {
         }
     }
 
+    /// The link looks for a session with `settings`, at once.
+    fn relink(&self, active: &Active, settings: &Settings) {
+        let Active { setup, latency_frames, run, link: Some((link, rate)), .. } = active else { return };
+        let target = self.target(settings);
+        if let (Ok(target), Some(network)) = (&target, &*self.network()) {
+            target.fingerprint().inspect(|_| network.browse());
+        }
+        let (config, problem) = session::link_config(settings, &target, setup, *latency_frames, *rate);
+        *lock(&run.problem) = problem;
+        link.reconfigure(config);
+    }
+
+    /// Who is known has changed: what the settings mean may be another server, or one that can be spoken to now.
+    fn look_again(&self) {
+        let settings = self.settings();
+        if let Some(active) = &*lock(&self.active) {
+            self.relink(active, &settings);
+        }
+    }
+
+    /// Whom `settings` mean.
+    fn target(&self, settings: &Settings) -> Result<Target, String> {
+        match (self.keyring.list(), &settings.trust) {
+            (Ok(known), _) => servers::target(settings, &known),
+            // Without the list only a server on this computer can be had.
+            (Err(_), Trust::Loopback) => servers::target(settings, &[]),
+            (Err(error), Trust::Fingerprint(_)) => Err(error.to_string()),
+        }
+    }
+
+    fn link_state(&self) -> Option<LinkState> {
+        lock(&self.active).as_ref().and_then(|active| active.link.as_ref()).map(|(link, _)| link.state())
+    }
+
+    fn next_attempt(&self) -> u64 {
+        self.attempts.fetch_add(1, Relaxed)
+    }
+
+    /// The process's network, which this starts; `None` inside if that fails.
+    fn network(&self) -> MutexGuard<'_, Option<network::Use>> {
+        let mut network = lock(&self.network);
+        if network.is_none() {
+            match network::acquire() {
+                Ok(acquired) => *network = Some(acquired),
+                Err(error) => tracing::warn!("the network cannot be started: {error}"),
+            }
+        }
+        network
+    }
+
     /// Looks for the server at once instead of at the next turn: the player clicked.
     pub fn retry(&self) {
         if let Some(Active { link: Some((link, _)), .. }) = &*lock(&self.active) {
@@ -277,7 +348,7 @@ impl Instance {
         let mut view = View {
             link: LinkView::Idle,
             sentence: "Not connected.".to_owned(),
-            server: settings.server().to_owned(),
+            server: self.target(&settings).map(|target| servers::title(&target)).unwrap_or_default(),
             model: None,
             plan: None,
             strips: strips(&session::assumed_layout(&settings)),

@@ -1,11 +1,12 @@
-//! The one network runtime of the process: all links of all instances live on it. It starts with the first
-//! activation and goes, in the background, with the last instance, so that nobody who only scans pays for it and
-//! nothing of it is left when the library is unloaded.
+//! The one network runtime of the process: all links of all instances live on it, and one search for servers. They
+//! start when the first instance needs them and go, in the background, with the last instance, so that nobody who only
+//! scans pays for them and nothing of them is left when the library is unloaded.
 //!
 //! Only the main thread comes here, and only [`unload`] waits.
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -15,6 +16,7 @@ use std::{
 };
 
 use rehearsekit_client::LinkEnd;
+use rehearsekit_discovery::{Browser, SeenServer, Trouble};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Enough for a band's worth of instances; they mostly wait.
@@ -26,7 +28,7 @@ const GOODBYES_WITHIN: Duration = Duration::from_secs(1);
 const THREADS_WITHIN: Duration = Duration::from_secs(1);
 
 static NETWORK: Mutex<Network> =
-    Mutex::new(Network { runtime: None, users: 0, closing: Vec::new(), leaving: Vec::new() });
+    Mutex::new(Network { runtime: None, browser: None, users: 0, closing: Vec::new(), leaving: Vec::new() });
 /// Signalled when a thread that says goodbye is done.
 static LEFT: Condvar = Condvar::new();
 /// Threads of all runtimes that exist.
@@ -34,6 +36,8 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 struct Network {
     runtime: Option<Runtime>,
+    /// The search for servers, once somebody wants to know.
+    browser: Option<Browser>,
     /// Instances that have been active and are not gone.
     users: usize,
     /// Links that are saying goodbye.
@@ -81,6 +85,11 @@ impl Use {
         &self.handle
     }
 
+    /// Begins the search for servers, if nobody has yet.
+    pub(crate) fn browse(&self) {
+        lock().browser.get_or_insert_with(Browser::start);
+    }
+
     /// A link is closing; the runtime stays until it has.
     pub(crate) fn closing(&self, end: LinkEnd) {
         let mut network = lock();
@@ -97,10 +106,11 @@ impl Drop for Use {
             return;
         }
         let closing = std::mem::take(&mut network.closing);
+        let browser = network.browser.take();
         let Some(runtime) = network.runtime.take() else { return };
         // This is the host's main thread, which must not wait for goodbyes.
         let goodbye = std::thread::Builder::new().name("rehearsekit-bye".to_owned());
-        match goodbye.spawn(move || leave(runtime, &closing)) {
+        match goodbye.spawn(move || leave(runtime, browser, &closing)) {
             Ok(thread) => network.leaving.push(thread),
             // The closure, and the runtime in it, is gone already: dropping it has waited for its threads.
             Err(error) => tracing::warn!("no thread to say goodbye in: {error}"),
@@ -108,20 +118,36 @@ impl Drop for Use {
     }
 }
 
-/// Lets the links say goodbye, then ends the runtime's threads.
-fn leave(runtime: Runtime, closing: &[LinkEnd]) {
+/// Lets the links say goodbye, then ends the runtime's threads and the search's.
+fn leave(runtime: Runtime, browser: Option<Browser>, closing: &[LinkEnd]) {
     let deadline = Instant::now() + GOODBYES_WITHIN;
     for end in closing {
         end.wait(deadline.saturating_duration_since(Instant::now()));
     }
     runtime.shutdown_timeout(THREADS_WITHIN);
+    drop(browser);
     // Whoever waits looks under the lock.
     let _network = lock();
     LEFT.notify_all();
 }
 
+/// The servers that announce themselves now; none as long as nobody browses.
+pub(crate) fn announced() -> Vec<SeenServer> {
+    lock().browser.as_ref().map(Browser::servers).unwrap_or_default()
+}
+
+/// Where the server with this identity says it is now.
+pub(crate) fn addresses_of(fingerprint: &[u8; 32]) -> Vec<SocketAddr> {
+    lock().browser.as_ref().map(|browser| browser.addresses_of(fingerprint)).unwrap_or_default()
+}
+
+/// What keeps servers from being found; `answering` are those that are known to be there.
+pub(crate) fn trouble(answering: &[[u8; 32]]) -> Option<Trouble> {
+    lock().browser.as_ref().and_then(|browser| browser.trouble_knowing(answering))
+}
+
 /// For the library's exit, on the main thread, when no instance is left: waits until no thread of ours runs any
-/// more, at most `patience` long (2 s are enough for anything but a name service that hangs); whether that is so.
+/// more, at most `patience` long (5 s are enough for anything but a name service that hangs); whether that is so.
 ///
 /// If it is not, a thread of ours is still inside the system's name service, and this library's code must stay in
 /// memory.

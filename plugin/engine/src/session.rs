@@ -8,8 +8,8 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{
-    BudgetOffer, Decimation, Fingerprint, LINK_ALLOWANCE, Link, LinkConfig, LinkRemote, LinkState,
-    OpenRequest, Recommendation, ServerTrust, Situation, offers, recommend,
+    BudgetOffer, Decimation, LINK_ALLOWANCE, Link, LinkConfig, LinkRemote, LinkState, OpenRequest,
+    Recommendation, Situation, Target, offers, recommend,
 };
 use rehearsekit_playout::{Layout, MixSlot, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::{MAX_BLOCK_FRAMES, Mode};
@@ -21,7 +21,8 @@ use tokio::{
 use crate::{
     instance::AudioSetup,
     pace::Pace,
-    settings::{Settings, Trust},
+    servers,
+    settings::Settings,
     shared::{Figures, Run, lock},
 };
 
@@ -41,21 +42,20 @@ pub(crate) struct Ends {
     pub(crate) stems: rtrb::Consumer<StemSlot>,
 }
 
-/// What to ask for. A sentence in place of trust that cannot be had: then the connection is tried with a
-/// certificate that nobody has, which leads nowhere, and the sentence is what the player sees.
+/// What to ask for, and of whom. A sentence in place of a server that makes no sense: then nobody is spoken to, and
+/// the sentence is what the player sees.
 pub(crate) fn link_config(
     settings: &Settings,
+    target: &Result<Target, String>,
     setup: &AudioSetup,
     latency_frames: u32,
     rate: SampleRate,
 ) -> (LinkConfig, Option<String>) {
     let decimation = Decimation::for_host(rate);
-    let (trust, problem) = match &settings.trust {
-        Trust::Loopback => (ServerTrust::Loopback, None),
-        Trust::Fingerprint(text) => match text.parse::<Fingerprint>() {
-            Ok(fingerprint) => (ServerTrust::Fingerprint(fingerprint), None),
-            Err(error) => (ServerTrust::Fingerprint(Fingerprint([0; 32])), Some(error.to_string())),
-        },
+    let nobody = Target::Other { server: String::new(), fingerprint: None };
+    let (target, problem) = match target {
+        Ok(target) => (target, None),
+        Err(problem) => (&nobody, Some(problem.clone())),
     };
     let id = settings.instance.to_string();
     // A bounce waits within a block until all of it is there, so a large block (pedalboard's 8192 frames) costs no
@@ -66,8 +66,9 @@ pub(crate) fn link_config(
     let wanted_offers_frames =
         if setup.offline { Vec::new() } else { offers::wanted_offers_frames(rate, latency_frames) };
     let config = LinkConfig {
-        server: settings.server().to_owned(),
-        trust,
+        server: target.address().to_owned(),
+        finder: target.fingerprint().map(|_| servers::finder()).unwrap_or_default(),
+        trust: target.trust(),
         client_name: format!("RehearseKit plugin {}", &id[..8]),
         open: OpenRequest {
             model: settings.model.clone().unwrap_or_default(),

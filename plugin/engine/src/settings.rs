@@ -11,16 +11,14 @@ use std::{
 use rehearsekit_audio::{Budget, SampleRate};
 use serde::{Deserialize, Serialize};
 
-/// Where a server is looked for if nothing else is set.
-pub const DEFAULT_SERVER: &str = "127.0.0.1:7433";
-
 /// Everything about an instance that lives in the project, apart from the host's parameters.
 ///
 /// Unknown fields are ignored and missing ones have defaults, so projects of other versions open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// `HOST:PORT`; `None` is [`DEFAULT_SERVER`].
+    /// `HOST:PORT`, or the name of a paired server; `None` is the usual paired server, and without one
+    /// [`DEFAULT_SERVER`](crate::DEFAULT_SERVER).
     pub server: Option<String>,
     /// The model's name; `None` is the server's default.
     pub model: Option<String>,
@@ -76,22 +74,17 @@ impl Settings {
             Err(_) => (self.budget().duration().as_secs_f64() * f64::from(rate_hz)) as u32,
         }
     }
-
-    /// The server's address.
-    pub fn server(&self) -> &str {
-        let server = self.server.as_deref().map(str::trim);
-        server.filter(|server| !server.is_empty()).unwrap_or(DEFAULT_SERVER)
-    }
 }
 
 /// Whose certificate is believed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
-    /// Any server on this machine, none elsewhere.
+    /// Any server on this machine, and elsewhere one that this computer is paired with.
     #[default]
     Loopback,
-    /// The one server with this fingerprint: 64 hexadecimal digits, as it prints them at its start.
+    /// The one server with this fingerprint: 64 hexadecimal digits. Its token is no part of the project: it is in the
+    /// user's list of paired servers.
     Fingerprint(String),
 }
 
@@ -154,10 +147,9 @@ mod tests {
     #[test]
     fn projects_of_other_versions_and_odd_ones_open() {
         let old: Settings = serde_json::from_str(r#"{"budget_millis": 100, "later": [1]}"#).unwrap();
-        assert_eq!((old.budget_millis, old.server()), (100.0, DEFAULT_SERVER));
+        assert_eq!((old.budget_millis, old.server), (100.0, None));
         let odd: Settings = serde_json::from_str(r#"{"instance": "nobody", "server": "  "}"#).unwrap();
         assert_ne!(odd.instance, old.instance);
-        assert_eq!(odd.server(), DEFAULT_SERVER);
         for (millis, frames) in [(-3.0, 48), (0.0, 48), (1e9, 960_000), (f64::NAN, 12_000), (250.0, 12_000)] {
             let settings = Settings { budget_millis: millis, ..Settings::default() };
             assert_eq!(settings.latency_frames(48_000), frames, "{millis} ms");

@@ -60,7 +60,7 @@ fn a_server_that_cannot_be_trusted_is_not_waited_for() {
     until_failed(&mut host);
     let view = host.instance.view();
     assert_eq!(view.link, LinkView::Failed);
-    assert!(view.error.is_some_and(|error| error.contains("fingerprint")));
+    assert!(view.error.is_some_and(|error| error.contains("rehearsekit pair")));
     // The same again after a reset.
     host.engine.reset();
     until_failed(&mut host);

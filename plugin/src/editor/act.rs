@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nice_plug::prelude::Param;
 use rehearsekit_gui as gui;
 use rehearsekit_gui::Action;
-use rehearsekit_plugin_engine::{Control, STRIPS};
+use rehearsekit_plugin_engine::{Control, STRIPS, Trust};
 
 use super::ToMainThread;
 use crate::click_params::{MOST_BEATS, MOST_COUNTED, Sound};
@@ -43,7 +43,18 @@ impl Hand {
             Action::Mine(strip) => self.pick(Control::MINE, choice(strip, STRIPS)),
             Action::Part(mode) => self.pick(Control::PART, choice(mode as usize, 3)),
             Action::Budget(millis) => self.settings(|settings| settings.budget_millis = f64::from(millis)),
-            Action::Server(typed) => self.settings(|settings| settings.server = some(typed)),
+            // What is typed is an address, whose identity nobody knows yet.
+            Action::Server(typed) => self.settings(|settings| {
+                settings.server = some(typed);
+                settings.trust = Trust::Loopback;
+            }),
+            Action::PickServer(id) => {
+                let picked = self.shared.instance.picking(&id);
+                self.settings(|settings| *settings = picked);
+            }
+            Action::Pair { code } => self.shared.instance.pair(&code),
+            Action::CancelPairing => self.shared.instance.cancel_pairing(),
+            Action::Forget(id) => self.shared.instance.forget(&id),
             Action::Model(typed) => self.settings(|settings| settings.model = some(typed)),
             Action::LargeType(on) => self.shared.params.look.change(|look| look.large_type = on),
             Action::Scale(percent) => self.shared.params.look.change(|look| look.scale_percent = percent),
@@ -209,7 +220,7 @@ mod tests {
         hand.act(Action::Server(" closet:7433 ".to_owned()));
         hand.act(Action::Model(String::new()));
         let settings = hand.shared.instance.settings();
-        assert_eq!((settings.budget_millis, settings.server()), (93.0, "closet:7433"));
+        assert_eq!((settings.budget_millis, settings.server.as_deref()), (93.0, Some("closet:7433")));
         assert_eq!(settings.model, None);
         hand.act(Action::ClickMode(gui::ClickMode::CountIn));
         hand.act(Action::ClickSubdivision(gui::Subdivision::Sixteenths));

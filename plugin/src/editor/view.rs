@@ -6,7 +6,8 @@ use rehearsekit_gui as gui;
 use rehearsekit_gui::{BudgetView, LinkState, MasterView, PartView, StripView, View};
 use rehearsekit_plugin_engine::click::{BUILT_IN_SOUNDS, ClickMode, ClickSource, Subdivision};
 use rehearsekit_plugin_engine::{
-    BudgetOffer, Levels, LinkView as Link, Mixer, PartMode, STANDARD_BUDGETS_MILLIS, STRIPS, View as Engine,
+    BudgetOffer, DEFAULT_SERVER, Levels, LinkView as Link, Mixer, Pairing, PartMode, STANDARD_BUDGETS_MILLIS,
+    STRIPS, ServerSeen, Settings, Standing, Trust, View as Engine,
 };
 
 use crate::shared::Shared;
@@ -45,7 +46,17 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
         },
         click: click(shared, &engine),
         latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
-        server: settings.server().to_owned(),
+        server: typed(&settings),
+        servers: shared.instance.servers().into_iter().map(server).collect(),
+        discovery: shared.instance.servers_trouble(),
+        pairing: match shared.instance.pairing() {
+            Pairing::None => gui::PairingView::None,
+            Pairing::Wanted { server, problem } => {
+                gui::PairingView::AskCode { server, tries_left: None, problem }
+            }
+            Pairing::Busy { server } => gui::PairingView::Busy { server },
+            Pairing::Done { server } => gui::PairingView::Done { server },
+        },
         link: link(engine, &model, budget_millis),
         model,
         budget_millis,
@@ -68,7 +79,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         LinkState::Failed => vec!["Not connected", &server_name],
         LinkState::HostRendersAhead => vec!["The host renders ahead", &latency],
     };
-    let turnaround = engine.turnaround_millis;
+    let (turnaround, round_trip) = (engine.turnaround_millis, engine.round_trip_millis);
     let sentence = match state {
         LinkState::HostRendersAhead => {
             "This host renders ahead, so stems cannot be there in time. Switch that off \
@@ -88,9 +99,45 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         // To whole milliseconds: what is shown, and no reason to draw anew for less.
         turnaround_millis: (turnaround.count > 0)
             .then(|| [turnaround.p50, turnaround.p99].map(|millis| millis.round() as f32)),
+        // To tenths: what is shown, and no reason to draw anew for less.
+        round_trip_millis: (round_trip.count > 0)
+            .then(|| [round_trip.p50, round_trip.p99].map(|millis| (millis * 10.0).round() as f32 / 10.0)),
+        needs_millis: engine.needs_millis.map(|millis| millis.round() as f32),
+        recommended_millis: engine.recommendation.as_ref().and_then(|recommendation| recommendation.millis),
+        recommendation: engine.recommendation.map(|recommendation| recommendation.sentence),
         misses: engine.missed,
         warning: engine.error,
         server_name,
+    }
+}
+
+/// The address that the player typed; empty where a server was picked, or none was.
+fn typed(settings: &Settings) -> String {
+    match settings.trust {
+        Trust::Loopback => {
+            settings.server.clone().filter(|server| server != DEFAULT_SERVER).unwrap_or_default()
+        }
+        Trust::Fingerprint(_) => String::new(),
+    }
+}
+
+fn server(seen: ServerSeen) -> gui::ServerView {
+    let id = seen.fingerprint.unwrap_or_default();
+    let playing = seen.load.map(|(open, most)| format!("{open} of {most} playing"));
+    gui::ServerView {
+        short: id.chars().take(8).collect(),
+        id,
+        name: seen.name,
+        address: seen.address,
+        note: playing.into_iter().chain(seen.models).collect::<Vec<_>>().join(", "),
+        standing: match seen.standing {
+            Standing::ThisMachine => gui::Standing::ThisMachine,
+            Standing::Known => gui::Standing::Known,
+            Standing::New => gui::Standing::New,
+            Standing::Revoked => gui::Standing::Revoked,
+        },
+        there: seen.is_there,
+        picked: seen.is_picked,
     }
 }
 

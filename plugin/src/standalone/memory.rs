@@ -8,7 +8,7 @@ use nice_plug::prelude::Params;
 use rehearsekit_plugin::host_compat::{normalized, set_by_hand};
 use rehearsekit_plugin::look::Look;
 use rehearsekit_plugin::shared::Shared;
-use rehearsekit_plugin_engine::Settings;
+use rehearsekit_plugin_engine::{Settings, config_dir};
 use serde::{Deserialize, Serialize};
 
 /// The file's content.
@@ -23,13 +23,7 @@ struct Memory {
 
 /// Where it is kept; `None` where the system names no place.
 pub(crate) fn path() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = match std::env::consts::OS {
-        "windows" => variable("APPDATA")?,
-        "macos" => variable("HOME")?.join("Library").join("Application Support"),
-        _ => variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?,
-    };
-    Some(folder.join("rehearsekit").join("standalone.json"))
+    Some(config_dir()?.join("standalone.json"))
 }
 
 /// Sets everything as it was left.

@@ -1,5 +1,7 @@
 //! The command line: every command, option and its help. Names here are a contract with scripts.
 
+mod trust;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use rehearsekit_audio::Budget;
 use rehearsekit_server::media::StemFormat;
 
 use crate::failure::EXIT_CODES;
+pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
 
 /// Separates songs into stems: live through a server, or whole files at their best.
 #[derive(Parser)]
@@ -30,6 +33,12 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Run the separation server
     Serve(ServeArgs),
+    /// List the servers that announce themselves on this network
+    Servers(ServersArgs),
+    /// Show a code with which another machine is paired with this server
+    Pair(PairArgs),
+    /// List, shut out and add paired clients
+    Clients(ClientsArgs),
     /// List, fetch, check and carry models
     Models(ModelsArgs),
     /// Show the server's configuration
@@ -82,8 +91,9 @@ pub(crate) enum Pace {
 pub(crate) struct StreamArgs {
     /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
     pub(crate) song: PathBuf,
-    /// The server, as HOST:PORT
-    #[arg(long, value_name = "ADDR")]
+    /// The server, as HOST:PORT or by the name of one this computer is paired with [default: the one paired with or
+    /// used last, else 127.0.0.1:7433]
+    #[arg(long, value_name = "SERVER", default_value = "", hide_default_value = true)]
     pub(crate) server: String,
     /// Which model [default: the server's]
     #[arg(long, default_value = "")]
@@ -109,7 +119,7 @@ pub(crate) struct StreamArgs {
     /// Begin the song again at its end (needs --seconds)
     #[arg(long = "loop", requires = "seconds")]
     pub(crate) looped: bool,
-    /// SHA-256 of the server's certificate, as `serve` prints it; needed unless the server is on this machine
+    /// SHA-256 of the server's certificate, as `serve` prints it: this one and no other
     #[arg(long, value_name = "SHA256")]
     pub(crate) fingerprint: Option<String>,
     /// Wait this long for the server before giving up
@@ -192,10 +202,10 @@ pub(crate) struct SettingArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Address for clients (UDP); anything but loopback is open to the network
+    /// Address for clients (UDP); on anything but loopback they must be paired
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address for /healthz, /readyz and /metrics (TCP)
+    /// Address for /healthz, /readyz and /metrics (TCP, plain and TLS); others need a token for the last
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
     /// Model to keep warm; may be repeated, the first is the default
@@ -204,6 +214,34 @@ pub(crate) struct SettingArgs {
     /// Any other key of the configuration, as KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = format!(
+    "Examples:\n  rehearsekit servers --seconds 5 --json\n  rehearsekit servers forget closet\n\n\
+     Servers are found by multicast DNS (UDP port 5353). Names are what servers say of themselves; who a server\n\
+     is shows in its fingerprint. Where none is found, the reason is said as far as it can be known.\n\n{EXIT_CODES}"
+))]
+pub(crate) struct ServersArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServersCommand>,
+    /// Search for this long
+    #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
+    pub(crate) seconds: Duration,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Forget a server that this computer is paired with; it has its own list of clients (`clients revoke` there)
+    #[command(after_help = "Example:\n  rehearsekit servers forget closet")]
+    Forget {
+        /// Its name, or the beginning of its fingerprint
+        #[arg(value_name = "NAME|FINGERPRINT")]
+        server: String,
+    },
 }
 
 #[derive(Args)]

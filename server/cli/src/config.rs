@@ -63,3 +63,15 @@ pub(crate) fn load(settings: &SettingArgs, data: Option<&Path>) -> Result<Config
 pub(crate) fn data_folder(data: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(load(&SettingArgs::default(), data)?.data)
 }
+
+/// The same for a command that leaves something there for the server; a folder nobody has made is a typing error.
+pub(crate) fn server_data(data: Option<&Path>) -> Result<PathBuf, Failure> {
+    let folder = data_folder(data)?;
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(Failure::usage(format!(
+        "there is no data folder {}: run this where the server runs, with the same --data or REHEARSEKIT_DATA",
+        folder.display()
+    )))
+}

@@ -9,7 +9,7 @@ use std::{
 
 use rehearsekit_audio::{Audio, SampleRate};
 use rehearsekit_models::{ModelError, StemBlock, store::Store};
-use rehearsekit_server::{config::Config, data_dir, identity::Identity};
+use rehearsekit_server::{clients::ClientBook, config::Config, data_dir, identity::Identity};
 use serde_json::json;
 
 use crate::{args::DoctorArgs, config, engine, failure::Failure, output};
@@ -94,6 +94,11 @@ fn examine(args: &DoctorArgs, data: Option<&Path>) -> Vec<Finding> {
         .map(|identity| format!("fingerprint {}", identity.fingerprint()))
         .map_err(|error| error.to_string());
     note("server identity", identity);
+    let clients = ClientBook::of(&config.data)
+        .read()
+        .map(|clients| format!("{} paired", clients.iter().filter(|client| client.is_paired()).count()))
+        .map_err(|error| error.to_string());
+    note("clients", clients);
     findings.extend(addresses(&config));
     match Store::open(&config.data) {
         Ok(store) => findings.extend(models(&config, &store)),

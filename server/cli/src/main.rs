@@ -1,9 +1,10 @@
-//! The `rehearsekit` command: separate, stream, eval, serve, models, config, doctor.
+//! The `rehearsekit` command: separate, stream, eval, serve, servers, pair, clients, models, config, doctor.
 //!
 //! Results go to stdout (one JSON document with `--json`), everything else to stderr. This crate must never
 //! hold logic that the plugin or the server would need too: it parses, calls the libraries and reports.
 
 mod args;
+mod clients;
 mod config;
 mod doctor;
 mod engine;
@@ -12,10 +13,14 @@ mod failure;
 mod interrupt;
 mod models;
 mod output;
+mod pair;
+mod pair_with;
 mod progress;
 mod separate;
 mod serve;
+mod servers;
 mod stream;
+mod whom;
 
 use std::process::ExitCode;
 
@@ -33,6 +38,12 @@ fn main() -> ExitCode {
         Command::Stream(args) => stream::run(args),
         Command::Eval(args) => eval::run(args, data),
         Command::Serve(args) => serve::run(args, data),
+        Command::Servers(args) => servers::run(args),
+        Command::Pair(args) => match &args.with {
+            Some(server) => pair_with::run(server, args),
+            None => pair::run(args, data),
+        },
+        Command::Clients(args) => clients::run(args, data),
         Command::Models(args) => models::run(args, data),
         Command::Config(args) => config::run(args, data),
         Command::Doctor(args) => doctor::run(args, data),

@@ -199,11 +199,16 @@ fn wrong_usage() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 19] = [
         &["separate"],
         &["stream"],
         &["eval"],
         &["serve"],
+        &["pair"],
+        &["clients"],
+        &["clients", "list"],
+        &["clients", "revoke"],
+        &["clients", "add"],
         &["models"],
         &["models", "list"],
         &["models", "pull"],

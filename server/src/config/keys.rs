@@ -26,14 +26,14 @@ const MAX_THREADS: usize = 256;
 pub(super) const KEYS: &[Key] = &[
     Key {
         name: "listen",
-        about: "UDP address of the link (QUIC)",
+        about: "UDP address of the link (QUIC); clients from other machines must be paired",
         right: "write an IP address and a port, like 127.0.0.1:7433, 0.0.0.0:7433 or [::]:7433",
         set: |config, value| assign(&mut config.listen, address(value)),
         show: |config| quoted(&config.listen.to_string()),
     },
     Key {
         name: "http",
-        about: "TCP address of /healthz, /readyz and /metrics",
+        about: "TCP address of /healthz, /readyz and /metrics, plain and TLS; other machines need a token for the last",
         right: "write an IP address and a port, like 127.0.0.1:7480, 0.0.0.0:7480 or [::]:7480",
         set: |config, value| assign(&mut config.http, address(value)),
         show: |config| quoted(&config.http.to_string()),
@@ -129,13 +129,20 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "server_name",
-        about: "name that clients show for this server",
+        about: "name that clients show for this server (default: the host's name)",
         right: "write a name of 1 to 64 bytes without control characters",
         set: |config, value| {
             let fits = |name: &&str| (1..=64).contains(&name.len()) && !name.chars().any(char::is_control);
             assign(&mut config.server_name, value.one().filter(fits).map(str::to_owned))
         },
         show: |config| quoted(&config.server_name),
+    },
+    Key {
+        name: "announce",
+        about: "announce this server to its network (multicast DNS), unless it listens on loopback only",
+        right: "write true or false",
+        set: |config, value| assign(&mut config.announce, truth(value)),
+        show: |config| config.announce.to_string(),
     },
     Key {
         name: "drain_seconds",
@@ -160,10 +167,19 @@ pub(super) fn defaults(data: PathBuf) -> Config {
         workers: 0,
         max_sessions: 16,
         log: "info".to_owned(),
-        server_name: "RehearseKit".to_owned(),
+        server_name: host_name(),
+        announce: true,
         drain: Duration::from_secs(10),
         origins: Vec::new(),
     }
+}
+
+/// This machine's name without its domain, or the program's where that is no name for people.
+fn host_name() -> String {
+    let full = gethostname::gethostname();
+    let name = full.to_str().and_then(|name| name.split('.').next()).unwrap_or_default();
+    let good = (1..=64).contains(&name.len()) && name != "localhost" && !name.chars().any(char::is_control);
+    if good { name.to_owned() } else { "RehearseKit".to_owned() }
 }
 
 fn assign<T>(field: &mut T, value: Option<T>) -> Option<()> {
@@ -178,6 +194,14 @@ fn address(value: &Value) -> Option<SocketAddr> {
 fn number<T: FromStr + PartialOrd>(value: &Value, low: T, high: T) -> Option<T> {
     let number: T = value.one()?.trim().parse().ok()?;
     (number >= low && number <= high).then_some(number)
+}
+
+/// A truth value: no text in the file, but text in the environment.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Text(text) | Value::Other(text) => text.trim().parse().ok(),
+        Value::List(_) => None,
+    }
 }
 
 /// Model names become folder names, so nothing but plain words may pass.

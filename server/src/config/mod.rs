@@ -40,6 +40,8 @@ pub struct Config {
     pub log: String,
     /// What clients show as this server's name; at most 64 bytes.
     pub server_name: String,
+    /// Whether a server that listens on the network announces itself there.
+    pub announce: bool,
     /// How long sessions may still play after a shutdown was asked for.
     pub drain: Duration,
     /// Origin of each key, in the order of [`Config::show`].

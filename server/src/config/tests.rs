@@ -38,6 +38,7 @@ fn defaults_hold_when_nobody_says_anything() {
     assert_eq!(config.data, PathBuf::from("/home/band/.local/share/rehearsekit"));
     assert_eq!(config.default_model, config.models[0]);
     assert!(config.workers >= 1);
+    assert!(config.announce && (1..=64).contains(&config.server_name.len()));
     assert!(config.show().iter().all(|row| row.origin == Origin::Default), "{:?}", config.show());
     let config = Config::load(&sources(&folder, "", &[("XDG_DATA_HOME", "/srv")], &[])).unwrap();
     assert_eq!(config.data, PathBuf::from("/srv/rehearsekit"));
@@ -47,11 +48,16 @@ fn defaults_hold_when_nobody_says_anything() {
 fn each_layer_covers_the_one_below_and_the_origin_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = "# ours\nlisten = \"0.0.0.0:1\"\nmax_sessions = 3\nmodels = [\"a\", \"b\"]\n";
-    let variables = [("REHEARSEKIT_LISTEN", "0.0.0.0:2"), ("REHEARSEKIT_WORKERS", "7"), ("OTHER", "x")];
+    let variables = [
+        ("REHEARSEKIT_LISTEN", "0.0.0.0:2"),
+        ("REHEARSEKIT_WORKERS", "7"),
+        ("REHEARSEKIT_ANNOUNCE", "false"),
+        ("OTHER", "x"),
+    ];
     let config = Config::load(&sources(&folder, file, &variables, &[("--listen", "listen", "0.0.0.0:3")]));
     let config = config.unwrap();
     assert_eq!((config.listen.port(), config.max_sessions, config.workers), (3, 3, 7));
-    assert_eq!(config.models, ["a", "b"]);
+    assert_eq!((config.announce, &config.models[..]), (false, &["a".to_owned(), "b".to_owned()][..]));
     let origin = |key: &str| config.origin(key).unwrap().to_string();
     assert_eq!(origin("listen"), "flag --listen");
     assert_eq!(origin("workers"), "environment variable REHEARSEKIT_WORKERS");
@@ -62,13 +68,13 @@ fn each_layer_covers_the_one_below_and_the_origin_says_so() {
 #[test]
 fn what_is_shown_can_be_read_again() {
     let folder = tempfile::tempdir().unwrap();
-    let file = "server_name = \"Closet \\\"box\\\"\"\nhttp_hosts = [\"NAS.local\"]\ndrain_seconds = 0\n";
+    let file = "server_name = \"Closet \\\"box\\\"\"\nhttp_hosts = [\"NAS.local\"]\ndrain_seconds = 0\nannounce = false\n";
     let config = Config::load(&sources(&folder, file, &[], &[])).unwrap();
     let shown: String = config.show().iter().map(|row| format!("{} = {}\n", row.key, row.value)).collect();
     let again = Config::load(&sources(&folder, &shown, &[], &[])).unwrap();
     let values = |config: &Config| config.show().into_iter().map(|row| row.value).collect::<Vec<_>>();
     assert_eq!(values(&again), values(&config));
-    assert_eq!(again.http_hosts, ["nas.local"]);
+    assert_eq!((again.http_hosts, again.announce), (vec!["nas.local".to_owned()], false));
 }
 
 /// The file, the variables, the flags, and the sentence.
@@ -118,6 +124,12 @@ fn every_mistake_has_its_sentence() {
             &[],
             "max_sessions = true (/etc/server.toml:1) does not fit; write a whole number from 1 to 1000"
                 .to_owned(),
+        ),
+        (
+            "announce = 1",
+            &[],
+            &[],
+            "announce = \"1\" (/etc/server.toml:1) does not fit; write true or false".to_owned(),
         ),
         (
             "[log]\nlevel = \"info\"",

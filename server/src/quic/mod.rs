@@ -151,6 +151,7 @@ pub(crate) fn close_code(reason: rehearsekit_protocol::CloseReason) -> VarInt {
         R::TooSlow => 3,
         R::Silent => 4,
         R::Internal => 5,
+        R::Revoked => 6,
     };
     code.into()
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use quinn::{RecvStream, SendStream};
-use rehearsekit_protocol::{CloseReason, Opened, Refusal, ServerEvent, ServerSession};
+use rehearsekit_protocol::{CloseReason, Half, Opened, Paired, Refusal, ServerEvent, ServerSession};
 use tokio::time::{Instant, timeout};
 
 use super::End;
@@ -79,6 +79,17 @@ impl Control {
     pub(super) async fn open(&mut self, opened: Opened) -> Result<(), End> {
         self.session.open(opened).map_err(|error| End::Internal(error.to_string()))?;
         self.flush().await
+    }
+
+    pub(super) async fn pair_reply(&mut self, half: Half) -> Result<(), End> {
+        self.session.pair_reply(half);
+        self.flush().await
+    }
+
+    /// Hands out a token and waits until it has arrived.
+    pub(super) async fn paired(&mut self, paired: Paired) {
+        self.session.paired(paired);
+        self.goodbye().await;
     }
 
     /// Says no and waits until it has arrived.

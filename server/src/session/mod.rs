@@ -3,6 +3,7 @@
 //! `player`. It must not run inference: that is the workers' job.
 
 mod control;
+mod gate;
 mod intake;
 mod job;
 mod outbox;
@@ -15,7 +16,7 @@ use quinn::Incoming;
 use rehearsekit_audio::SampleRate;
 use rehearsekit_protocol::{
     BudgetOffer, CloseReason, HANDSHAKE_WITHIN, MAX_OFFER_WORDS_BYTES, MAX_SENTENCE_BYTES, Mode, OpenRequest,
-    Opened, Refusal, RefusalCode, ServerEvent, ServerSession, SessionError,
+    Opened, Refusal, RefusalCode, ServerSession, SessionError,
 };
 use tokio::{
     sync::watch,
@@ -43,6 +44,10 @@ pub(crate) enum End {
     Client(CloseReason),
     /// It was refused, and has been told.
     Refused,
+    /// It came to be paired, and is.
+    Paired,
+    /// The server's owner shut it out.
+    Revoked,
     /// The connection is gone.
     Gone(String),
     Protocol(String),
@@ -58,6 +63,8 @@ impl End {
         match self {
             Self::Client(_) => ("client_done", "the client said goodbye"),
             Self::Refused => ("refused", "refused"),
+            Self::Paired => ("paired", "paired"),
+            Self::Revoked => ("revoked", "the server's owner has shut this client out"),
             Self::Gone(text) => ("gone", text),
             Self::Protocol(text) => ("protocol_error", text),
             Self::TooSlow(text) => ("too_slow", text),
@@ -69,7 +76,8 @@ impl End {
 
     fn reason(&self) -> CloseReason {
         match self {
-            Self::Client(_) | Self::Refused | Self::Gone(_) => CloseReason::ClientDone,
+            Self::Client(_) | Self::Refused | Self::Paired | Self::Gone(_) => CloseReason::ClientDone,
+            Self::Revoked => CloseReason::Revoked,
             Self::Protocol(_) => CloseReason::ProtocolError,
             Self::TooSlow(_) => CloseReason::TooSlow,
             Self::Silent(_) => CloseReason::Silent,
@@ -99,11 +107,18 @@ pub(crate) async fn serve(
 ) {
     let address = incoming.remote_address();
     let Ok(connecting) = incoming.accept() else { return };
-    // Strangers who knock and vanish are not worth a line in the log.
-    let Ok(Ok(connection)) = timeout(TLS_WITHIN, connecting).await else { return };
+    // Strangers who knock and vanish are not worth a line in the log; but whoever takes us for somebody else hangs up
+    // here too, so they are counted.
+    let connection = match timeout(TLS_WITHIN, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => return shared.metrics.refused.count("tls"),
+        Err(_) => return shared.metrics.refused.count("handshake_timeout"),
+    };
     shared.metrics.connections.add(1);
     shared.metrics.connections_total.add(1);
-    let span = tracing::info_span!("connection", %address, session = tracing::field::Empty);
+    // What it says it is called, and the paired client that it is.
+    use tracing::field::Empty;
+    let span = tracing::info_span!("connection", %address, session = Empty, says = Empty, client = Empty);
     let end = converse(&connection, &shared, &mut guest, &mut life).instrument(span.clone()).await;
     let (kind, text) = end.told();
     span.in_scope(|| tracing::info!(kind, "ended: {text}"));
@@ -122,67 +137,50 @@ async fn converse(
     life: &mut watch::Receiver<Life>,
 ) -> End {
     let start = Instant::now();
-    let streams = match timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()).await {
-        Ok(Ok(streams)) => streams,
-        Ok(Err(error)) => return End::Gone(error.to_string()),
-        Err(_) => return SessionError::Handshake.into(),
+    let streams = tokio::select! {
+        streams = timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()) => match streams {
+            Ok(Ok(streams)) => streams,
+            Ok(Err(error)) => return End::Gone(error.to_string()),
+            Err(_) => return SessionError::Handshake.into(),
+        },
+        () = Life::over(life) => return End::Shutdown,
     };
-    let session = ServerSession::new(&shared.config.server_name, &shared.config.models, Duration::ZERO);
+    let (name, models) = (&shared.config.server_name, &shared.config.models);
+    let session = ServerSession::speaking(gate::versions(shared, connection), name, models, Duration::ZERO);
     let session = match session {
         Ok(session) => session,
         Err(error) => return End::Internal(error.to_string()),
     };
     let mut control = Control::new(session, streams, start);
-    let end = match negotiate(&mut control, shared, life).await {
-        Ok(request) => play(connection, &mut control, shared, guest, life, request).await,
+    let end = match gate::negotiate(connection, &mut control, shared, life).await {
+        Ok((request, visitor)) => {
+            let shut_out = async {
+                match visitor {
+                    Some(mut visitor) => visitor.shut_out().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                end = play(connection, &mut control, shared, guest, life, request) => end,
+                () = shut_out => End::Revoked,
+            }
+        }
         Err(end) => end,
     };
     match &end {
         // Nobody is there, or all has been said.
-        End::Gone(_) | End::Client(_) => {}
+        End::Gone(_) | End::Client(_) | End::Paired => {}
         End::Refused => control.goodbye().await,
-        End::Shutdown | End::Protocol(_) | End::TooSlow(_) | End::Silent(_) | End::Internal(_) => {
+        End::Shutdown
+        | End::Revoked
+        | End::Protocol(_)
+        | End::TooSlow(_)
+        | End::Silent(_)
+        | End::Internal(_) => {
             control.close(end.reason()).await;
         }
     }
     end
-}
-
-/// Waits for the request for a session.
-async fn negotiate(
-    control: &mut Control,
-    shared: &Shared,
-    life: &mut watch::Receiver<Life>,
-) -> Result<OpenRequest, End> {
-    loop {
-        let tick = control.next_tick();
-        let count = tokio::select! {
-            count = control.read() => count?,
-            () = sleep_until(tick) => {
-                control.tick().await?;
-                continue;
-            }
-            () = Life::over(life) => return Err(End::Shutdown),
-        };
-        for event in control.handle(count).await? {
-            match event {
-                ServerEvent::Hello { client_name, version } => {
-                    tracing::debug!(client_name, version, "hello");
-                }
-                ServerEvent::Open(request) => return Ok(request),
-                ServerEvent::Refused(refusal) => {
-                    shared.metrics.refused.count(code_name(refusal.code));
-                    tracing::info!(code = ?refusal.code, "refused: {refusal}");
-                    return Err(End::Refused);
-                }
-                ServerEvent::Closed(reason) => return Err(End::Client(reason)),
-                ServerEvent::Identify(_) | ServerEvent::Health(_) => {}
-                ServerEvent::PairStart(_) | ServerEvent::PairProof(_) => {
-                    return Err(End::Protocol("pairing is not there yet".to_owned()));
-                }
-            }
-        }
-    }
 }
 
 async fn play(

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod engine;
+pub(crate) mod stranger;
 
 use std::{
     net::SocketAddr,
@@ -87,6 +88,16 @@ impl TestServer {
     /// Starts with any engine and waits until it listens.
     pub(crate) async fn with(data: tempfile::TempDir, config: Config, engine: Arc<dyn Engine>) -> Self {
         let listeners = Listeners::bind(&config).unwrap();
+        Self::on(data, config, listeners, engine).await
+    }
+
+    /// Starts on these sockets and waits until it listens.
+    pub(crate) async fn on(
+        data: tempfile::TempDir,
+        config: Config,
+        listeners: Listeners,
+        engine: Arc<dyn Engine>,
+    ) -> Self {
         let (link, http) = listeners.addresses().unwrap();
         let (teller, mut events) = mpsc::unbounded_channel();
         let (shutdown, over) = oneshot::channel();
@@ -137,11 +148,22 @@ impl TestServer {
 
 /// One HTTP request by hand: status and body.
 pub(crate) async fn get(address: SocketAddr, path: &str, host: &str, more: &str) -> (u16, String) {
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    get_over(tokio::net::TcpStream::connect(address).await.unwrap(), path, host, more).await
+}
+
+/// The same over a connection that is there.
+pub(crate) async fn get_over(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    path: &str,
+    host: &str,
+    more: &str,
+) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    within(stream.read_to_string(&mut answer)).await.unwrap();
+    let mut answer = Vec::new();
+    // TLS may end without a goodbye; the answer is whole before.
+    let _ = within(stream.read_to_end(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
     (status, body)
@@ -149,7 +171,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str, host: &str, more: &str)
 
 /// Trusts anybody: these tests are not about trust.
 #[derive(Debug)]
-struct Anybody(Arc<rustls::crypto::CryptoProvider>);
+pub(crate) struct Anybody(pub(crate) Arc<rustls::crypto::CryptoProvider>);
 
 impl rustls::client::danger::ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -196,8 +218,8 @@ impl rustls::client::danger::ServerCertVerifier for Anybody {
     }
 }
 
-/// An endpoint that lets the server open this many streams.
-pub(crate) fn endpoint(streams: u32) -> quinn::Endpoint {
+/// TLS that trusts anybody.
+pub(crate) fn client_tls(alpn: &[u8]) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -205,14 +227,28 @@ pub(crate) fn endpoint(streams: u32) -> quinn::Endpoint {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
         .with_no_client_auth();
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = vec![alpn.to_vec()];
+    tls
+}
+
+/// An endpoint that lets the server open this many streams.
+pub(crate) fn endpoint(streams: u32) -> quinn::Endpoint {
+    endpoint_at([127, 0, 0, 1].into(), streams, client_tls(ALPN))
+}
+
+/// The same at an address, with TLS of its own.
+pub(crate) fn endpoint_at(
+    address: std::net::IpAddr,
+    streams: u32,
+    tls: rustls::ClientConfig,
+) -> quinn::Endpoint {
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = quinn::TransportConfig::default();
     transport.max_concurrent_uni_streams(streams.into());
     transport.keep_alive_interval(Some(Duration::from_secs(1)));
     config.transport_config(Arc::new(transport));
-    let mut endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let mut endpoint = quinn::Endpoint::client(SocketAddr::from((address, 0))).unwrap();
     endpoint.set_default_client_config(config);
     endpoint
 }
@@ -222,7 +258,7 @@ pub(crate) struct Client {
     pub(crate) endpoint: quinn::Endpoint,
     pub(crate) connection: quinn::Connection,
     pub(crate) send: Arc<tokio::sync::Mutex<quinn::SendStream>>,
-    recv: quinn::RecvStream,
+    pub(crate) recv: quinn::RecvStream,
     frames: FrameReader,
     pub(crate) sequence: u32,
 }
@@ -242,7 +278,10 @@ pub(crate) fn request(mode: Mode, budget_frames: u32) -> OpenRequest {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr, streams: u32) -> Self {
-        let endpoint = endpoint(streams);
+        Self::connect_with(endpoint(streams), address).await
+    }
+
+    pub(crate) async fn connect_with(endpoint: quinn::Endpoint, address: SocketAddr) -> Self {
         let connection = within(endpoint.connect(address, "rehearsekit").unwrap()).await.unwrap();
         let (send, recv) = connection.open_bi().await.unwrap();
         let send = Arc::new(tokio::sync::Mutex::new(send));

@@ -17,17 +17,22 @@ pub enum LinkError {
         /// What the resolver said.
         why: String,
     },
-    /// A server elsewhere needs a pinned certificate.
+    /// A server elsewhere is only spoken to after pairing.
     #[error(
-        "{address} is not on this machine, and no certificate is pinned for it; give the fingerprint that the server prints at its start"
+        "{address} is another machine, and this computer is not paired with it: run `rehearsekit pair` there and type the code here"
     )]
-    NotLoopback {
+    NotPaired {
         /// Where it would have gone.
         address: SocketAddr,
     },
+    /// The server is known by its identity alone, and nobody announces that.
+    #[error(
+        "the server does not announce itself in this network; is it running, and in the same network? Else type its address"
+    )]
+    NotFound,
     /// Somebody else answers there.
     #[error(
-        "the server shows the certificate {got}, but {expected} is pinned; if the server was set up anew, pin the new one, otherwise this is another machine"
+        "another server answers there: it shows the certificate {}…, but this computer is paired with {}…; nothing was sent. If the server was set up anew, pair again", short(.got), short(.expected)
     )]
     Fingerprint {
         /// What is pinned.
@@ -105,10 +110,15 @@ impl LinkError {
     pub(crate) fn next(&self) -> Next {
         match self {
             Self::Fingerprint { .. } => Next::After(Duration::from_secs(5)),
-            Self::NotLoopback { .. } | Self::Request(_) | Self::Tls(_) | Self::Interrupted(_) => Next::Never,
+            Self::NotPaired { .. } | Self::Request(_) | Self::Tls(_) | Self::Interrupted(_) => Next::Never,
             _ => Next::Backoff,
         }
     }
+}
+
+/// What people compare of a fingerprint.
+fn short(fingerprint: &Fingerprint) -> String {
+    fingerprint.to_string()[..8].to_owned()
 }
 
 fn sentence(reason: CloseReason) -> &'static str {
@@ -119,5 +129,6 @@ fn sentence(reason: CloseReason) -> &'static str {
         CloseReason::TooSlow => "this client was too slow for it",
         CloseReason::Silent => "it heard nothing from this client",
         CloseReason::Internal => "something failed there; look at its log",
+        CloseReason::Revoked => "its owner has shut this client out; it has to pair again",
     }
 }

@@ -15,26 +15,36 @@ pub mod congestion;
 mod dial;
 mod downstream;
 mod error;
+pub mod known;
 mod link;
 pub mod offers;
+pub mod pairing;
 pub mod rates;
+mod reach;
 mod recommend;
 mod sender;
 mod shadow;
 pub mod stats;
 mod streaming;
 mod supervisor;
+mod target;
 mod transport;
 pub mod trust;
 mod upstream;
 
 pub use error::LinkError;
+pub use known::{KnownError, KnownServer, KnownServers};
 pub use link::{Link, LinkConfig, LinkEnd, LinkRemote, LinkState, connect};
 pub use offers::{BudgetOffer, LINK_ALLOWANCE, STANDARD_BUDGETS_MILLIS};
+pub use pairing::{NewPairing, PairRequest, PairingFailure, pair};
 pub use rates::Decimation;
+pub use reach::Finder;
 pub use recommend::{Recommendation, Situation, recommend, would_hold};
-pub use rehearsekit_protocol::{OpenRequest, Opened, Refusal, RefusalCode};
+pub use rehearsekit_protocol::{
+    OpenRequest, Opened, PairingCode, PairingCodeError, Refusal, RefusalCode, Token,
+};
 pub use shadow::{ShadowBuffer, ShadowFigures};
 pub use stats::{LinkStats, Percentiles};
+pub use target::{DEFAULT_SERVER, Target};
 pub use transport::TlsError;
 pub use trust::{Fingerprint, FingerprintError, ServerTrust};

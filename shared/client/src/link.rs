@@ -17,6 +17,7 @@ use crate::{
     LinkError, LinkStats,
     backoff::Backoff,
     rates::Decimation,
+    reach::Finder,
     stats::Counters,
     supervisor::{LONGEST_WAIT, SHORTEST_WAIT, Supervisor},
     trust::ServerTrust,
@@ -25,8 +26,11 @@ use crate::{
 /// Where to connect and what to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkConfig {
-    /// `HOST:PORT`; a name is resolved in the background, anew for every attempt.
+    /// `HOST:PORT`; a name is resolved in the background, anew for every attempt. May be empty where `finder` knows the
+    /// server.
     pub server: String,
+    /// Where the trusted server is now, asked for every attempt; its addresses come before `server`.
+    pub finder: Finder,
     /// Whose certificate is believed.
     pub trust: ServerTrust,
     /// Who this is, for the server's log; at most 64 bytes.

@@ -16,7 +16,7 @@ use rustls::crypto::CryptoProvider;
 
 use crate::{
     congestion::AudioWindowConfig,
-    trust::{ServerTrust, Verifier},
+    trust::{Fingerprint, Verifier},
 };
 
 /// What a LAN's round trip is taken for before it is known: early retransmissions after 3 times this.
@@ -75,14 +75,14 @@ pub(crate) fn transport_config(rate_hz: u32, mode: Mode) -> TransportConfig {
 #[error("TLS could not be set up ({0}); this is a fault of the build, please report it")]
 pub struct TlsError(String);
 
-/// The client's configuration for one attempt, and the verifier that remembers what the server showed.
+/// The client's configuration for one attempt (`expected`: the one certificate that is believed), and the verifier that remembers what the server showed.
 pub(crate) fn client_config(
-    trust: &ServerTrust,
+    expected: Option<Fingerprint>,
     rate_hz: u32,
     mode: Mode,
 ) -> Result<(ClientConfig, Arc<Verifier>), TlsError> {
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier::new(trust.clone(), Arc::clone(&provider)));
+    let verifier = Arc::new(Verifier::new(expected, Arc::clone(&provider)));
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TlsError(error.to_string()))?

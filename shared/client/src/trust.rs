@@ -1,11 +1,12 @@
 //! Which server certificate is believed.
 //!
 //! Two answers exist: a server on this very machine (any certificate, but only at a loopback address, which
-//! [`ServerTrust::allows`] decides before anything is sent), or the one certificate whose fingerprint the player
-//! has pinned. There are no authorities and no names: a box in a closet has neither. In both cases the handshake
-//! signature is verified, so a copied certificate without its key is worth nothing.
+//! [`ServerTrust::allows`] decides before anything is sent), or the one certificate that was pinned when this computer
+//! was paired with it. There are no authorities and no names: a box in a closet has neither. In both cases the
+//! handshake signature is verified, so a copied certificate without its key is worth nothing.
 //!
-//! This module must not offer a way to switch verification off.
+//! Only `pairing` may speak to whoever answers: what it is told is believed after the proofs and not before. This
+//! module must not offer others a way to switch verification off.
 
 use std::{
     fmt,
@@ -13,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use rehearsekit_protocol::Token;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -26,16 +28,27 @@ use sha2::{Digest, Sha256};
 pub enum ServerTrust {
     /// Any certificate, but only from a loopback address: whoever answers there is already on this machine.
     Loopback,
-    /// Exactly the certificate with this fingerprint, wherever it answers.
-    Fingerprint(Fingerprint),
+    /// Exactly the certificate with this fingerprint, wherever it answers; on other machines only with a token.
+    Pinned {
+        /// The server's identity.
+        fingerprint: Fingerprint,
+        /// What pairing gave. Goes to nobody else than the holder of that certificate.
+        token: Option<Token>,
+    },
 }
 
 impl ServerTrust {
     /// Whether this trust lets the client talk to `address` at all.
     pub fn allows(&self, address: SocketAddr) -> bool {
+        let here = address.ip().to_canonical().is_loopback();
+        here || matches!(self, Self::Pinned { token: Some(_), .. })
+    }
+
+    /// The identity that is asked for, if one is.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
         match self {
-            Self::Loopback => address.ip().to_canonical().is_loopback(),
-            Self::Fingerprint(_) => true,
+            Self::Loopback => None,
+            Self::Pinned { fingerprint, .. } => Some(*fingerprint),
         }
     }
 }
@@ -89,26 +102,27 @@ impl std::str::FromStr for Fingerprint {
     }
 }
 
-/// rustls's question, answered by a [`ServerTrust`]. One per attempt: it remembers what it was shown.
+/// rustls's question, answered by a fingerprint, or with yes to any. One per attempt: it remembers what it was shown.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    trust: ServerTrust,
+    expected: Option<Fingerprint>,
     provider: Arc<CryptoProvider>,
     shown: Mutex<Option<Fingerprint>>,
 }
 
 impl Verifier {
-    pub(crate) fn new(trust: ServerTrust, provider: Arc<CryptoProvider>) -> Self {
-        Self { trust, provider, shown: Mutex::new(None) }
+    pub(crate) fn new(expected: Option<Fingerprint>, provider: Arc<CryptoProvider>) -> Self {
+        Self { expected, provider, shown: Mutex::new(None) }
+    }
+
+    /// What the server showed.
+    pub(crate) fn shown(&self) -> Option<Fingerprint> {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the server showed, if that was not what is pinned: expected, then got.
     pub(crate) fn mismatch(&self) -> Option<(Fingerprint, Fingerprint)> {
-        let shown = (*self.shown.lock().unwrap_or_else(PoisonError::into_inner))?;
-        match self.trust {
-            ServerTrust::Fingerprint(pinned) if pinned != shown => Some((pinned, shown)),
-            _ => None,
-        }
+        self.expected.zip(self.shown()).filter(|(expected, shown)| expected != shown)
     }
 }
 
@@ -179,16 +193,19 @@ mod tests {
             ("0.0.0.0:7777", false),
             ("[fe80::1]:7777", false),
         ] {
-            assert_eq!(ServerTrust::Loopback.allows(address.parse().unwrap()), allowed, "{address}");
-            assert!(ServerTrust::Fingerprint(Fingerprint([0; 32])).allows(address.parse().unwrap()));
+            let address = address.parse().unwrap();
+            let pinned = |token| ServerTrust::Pinned { fingerprint: Fingerprint([0; 32]), token };
+            assert_eq!(ServerTrust::Loopback.allows(address), allowed, "{address}");
+            assert_eq!(pinned(None).allows(address), allowed, "{address}: pinned, but never paired");
+            assert!(pinned(Some(Token([0; 32]))).allows(address));
         }
     }
 
     #[test]
     fn only_the_pinned_certificate_passes() {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let show = |trust: ServerTrust, der: &'static [u8]| {
-            let verifier = Verifier::new(trust, Arc::clone(&provider));
+        let show = |expected: Option<Fingerprint>, der: &'static [u8]| {
+            let verifier = Verifier::new(expected, Arc::clone(&provider));
             let name = ServerName::try_from("rehearsekit").unwrap();
             let answer = verifier.verify_server_cert(
                 &CertificateDer::from(der),
@@ -200,9 +217,9 @@ mod tests {
             (answer.is_ok(), verifier.mismatch())
         };
         let pinned = Fingerprint::of(b"mine");
-        assert_eq!(show(ServerTrust::Fingerprint(pinned), b"mine"), (true, None));
+        assert_eq!(show(Some(pinned), b"mine"), (true, None));
         let other = Fingerprint::of(b"yours");
-        assert_eq!(show(ServerTrust::Fingerprint(pinned), b"yours"), (false, Some((pinned, other))));
-        assert_eq!(show(ServerTrust::Loopback, b"yours"), (true, None));
+        assert_eq!(show(Some(pinned), b"yours"), (false, Some((pinned, other))));
+        assert_eq!(show(None, b"yours"), (true, None));
     }
 }

@@ -83,7 +83,7 @@ async fn a_jump_of_the_song_is_an_epoch_on_the_wire() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pinned_certificate_is_believed() {
     let server = serve(Manner::Serve, 0);
-    let trust = ServerTrust::Fingerprint(server.fingerprint);
+    let trust = ServerTrust::Pinned { fingerprint: server.fingerprint, token: None };
     let client =
         Client::new(rehearsekit_client::LinkConfig { trust, ..config(server.address, Mode::Live) }, 64, 64);
     client.until_live().await;

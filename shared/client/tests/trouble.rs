@@ -162,7 +162,7 @@ async fn a_reader_that_never_reads_loses_slots_and_nothing_else() {
 async fn another_certificate_than_the_pinned_one_is_told_by_both_fingerprints() {
     let server = serve(Manner::Serve, 0);
     let expected = Fingerprint([7; 32]);
-    let trust = ServerTrust::Fingerprint(expected);
+    let trust = ServerTrust::Pinned { fingerprint: expected, token: None };
     let client = Client::new(LinkConfig { trust, ..config(server.address, Mode::Live) }, 64, 64);
     let state =
         client.until("an error", |s| matches!(s, LinkState::Connecting { last_error: Some(_), .. })).await;
@@ -176,7 +176,7 @@ async fn loopback_trust_sends_nothing_to_other_machines() {
     let client = Client::new(config("192.0.2.1:7777", Mode::Live), 64, 64);
     let state = client.until("failed", |state| matches!(state, LinkState::Failed(_))).await;
     let address = "192.0.2.1:7777".parse().unwrap();
-    assert_eq!(state, LinkState::Failed(LinkError::NotLoopback { address }));
+    assert_eq!(state, LinkState::Failed(LinkError::NotPaired { address }));
     assert!(client.link.close().wait(PATIENCE));
 }
 

@@ -128,6 +128,8 @@ pub enum CloseReason {
     Silent,
     /// Something failed on this side that is not the other's fault.
     Internal,
+    /// The server's owner has shut this client out. Of version 3: only who showed a token is told so.
+    Revoked,
 }
 
 /// What kind of no a refusal is.

@@ -46,7 +46,9 @@ pub enum SessionError {
         state: &'static str,
     },
     /// The server chose a version it was not offered.
-    #[error("the server chose version {0}, which was not offered")]
+    #[error(
+        "the server answers in version {0} of the protocol, which was not offered: it is too old for this client, or somebody sits between; update it"
+    )]
     Version(u16),
     /// The other end's part of a pairing is wrong.
     #[error(

@@ -47,6 +47,7 @@ fn goodbyes() {
         ("04", CloseReason::TooSlow),
         ("05", CloseReason::Silent),
         ("06", CloseReason::Internal),
+        ("07", CloseReason::Revoked),
     ];
     for (code, reason) in reasons {
         client(&format!("0200 04 {code}"), ClientMessage::Close { reason });

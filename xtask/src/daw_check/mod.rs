@@ -23,8 +23,9 @@ use crate::setup;
 use crate::shell::{Background, capture, target_dir};
 use crate::wav::{Sound, stems_in};
 use ardour::Ardour;
-pub(crate) use jack::jack;
+pub(crate) use jack::{jack, level};
 pub(crate) use screen::Screen;
+pub(crate) use standalone::{Places, middle, places};
 
 /// Where the plugin looks for a server when nobody told it of another.
 const DEFAULT_SERVER: &str = "127.0.0.1:7433";
@@ -71,7 +72,7 @@ pub(crate) fn check() -> Result<()> {
     ardour.lua("reload.lua", include_str!("reload.lua"))?;
     let reloaded = read_json(&folder.join("reloaded.json"))?;
     let same = kept == plugin_state(&ardour)?;
-    let places = standalone::places()?;
+    let places = standalone::places(&[])?;
     let mute = standalone::middle(&places, "Vocals mute")?;
     let [before, behind] = ardour.work_the_editor(&folder.join("ardour.png"), mute)?;
     ardour.lua("click.lua", include_str!("click.lua"))?;

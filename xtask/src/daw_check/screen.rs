@@ -38,6 +38,11 @@ impl Screen {
         Ok(Self { display, _manager: manager, _server: server })
     }
 
+    /// Its name, for `DISPLAY`.
+    pub(crate) fn display(&self) -> &str {
+        &self.display
+    }
+
     /// Lets a command use this screen.
     pub(crate) fn on<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("DISPLAY", &self.display)

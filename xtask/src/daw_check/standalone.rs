@@ -19,7 +19,7 @@ const SIZE: [f64; 2] = [900.0, 540.0];
 const SILENT_DB: f64 = -90.0;
 
 /// Where things are in the window of [`SIZE`]: corner and size, in points.
-pub(super) type Places = BTreeMap<String, [f64; 4]>;
+pub(crate) type Places = BTreeMap<String, [f64; 4]>;
 
 struct Desk<'a> {
     screen: &'a Screen,
@@ -29,16 +29,17 @@ struct Desk<'a> {
     folder: &'a Path,
 }
 
-/// Where things are in a window as it opens first, with two stems.
-pub(super) fn places() -> Result<Places> {
+/// Where things are in a window as it opens first, with two stems; or on another `page`, in the words of that example.
+pub(crate) fn places(page: &[&str]) -> Result<Places> {
     let [width, height] = SIZE.map(|side| side.to_string());
     let mut places = cargo();
     places.args(["run", "--quiet", "--package", "rehearsekit-gui", "--example", "places", &width, &height]);
+    places.args(page);
     Ok(serde_json::from_value(capture_json(&mut places)?)?)
 }
 
 /// The middle of something, from the window's corner.
-pub(super) fn middle(places: &Places, label: &str) -> Result<[f64; 2]> {
+pub(crate) fn middle(places: &Places, label: &str) -> Result<[f64; 2]> {
     let [x, y, width, height] = places.get(label).with_context(|| format!("there is no {label}"))?;
     Ok([x + width / 2.0, y + height / 2.0])
 }

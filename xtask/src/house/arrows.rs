@@ -15,6 +15,7 @@ const AUDIO: &str = "rehearsekit-audio";
 const PROTOCOL: &str = "rehearsekit-protocol";
 const PLAYOUT: &str = "rehearsekit-playout";
 const CLIENT: &str = "rehearsekit-client";
+const DISCOVERY: &str = "rehearsekit-discovery";
 const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
 const GUI: &str = "rehearsekit-gui";
 const PLUGIN: &str = "rehearsekit-plugin";
@@ -32,15 +33,19 @@ const ROOMS: &[Room] = &[
     Room { name: PLAYOUT, knows: &[AUDIO] },
     // The client ends in rings of playout's slots.
     Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT] },
+    Room { name: DISCOVERY, knows: &[] },
     // The plugin without its framework.
-    Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT] },
+    Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY] },
     Room { name: GUI, knows: &[] },
     Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI] },
     Room { name: MODELS, knows: &[AUDIO] },
-    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, MODELS] },
+    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MODELS] },
     // The command is both sides: it serves, and it streams as the plugin will.
-    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, MODELS, SERVER] },
-    Room { name: TESTS, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, PLUGIN_ENGINE, MODELS, SERVER] },
+    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, MODELS, SERVER] },
+    Room {
+        name: TESTS,
+        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, PLUGIN_ENGINE, MODELS, SERVER],
+    },
     // What is bundled and what is served are tested as programs.
     Room { name: HOST_TESTS, knows: &[AUDIO] },
     Room { name: XTASK, knows: &[] },
@@ -52,6 +57,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("prost", &[MODELS], "one place edits ONNX files"),
     ("quinn", &[CLIENT, SERVER, TESTS], "the wire format is sans-IO"),
     ("rustls", &[CLIENT, SERVER, TESTS], "the wire format is sans-IO"),
+    ("mdns-sd", &[DISCOVERY], "one place speaks multicast DNS"),
     ("axum", &[SERVER, TESTS], "only the server speaks HTTP"),
     ("symphonia", &[SERVER], "one place decodes songs"),
     ("nice-plug", &[PLUGIN], "one place knows the plugin framework"),
@@ -73,6 +79,7 @@ const NEVER_UNDER: &[(&str, &str, &str)] = &[
     (MODELS, "tokio", "inference runs on threads of its own"),
     (CLIENT, "axum", "the plugin carries no HTTP server"),
     (CLIENT, "ort", "the plugin carries no inference"),
+    (DISCOVERY, "tokio", "a plugin carries one async runtime at most"),
     (PLUGIN_ENGINE, "nice-plug", "the engine knows no plugin framework"),
     (GUI, "nice-plug", "the window knows no plugin framework"),
     (GUI, "tokio", "the window knows no network"),

@@ -17,7 +17,7 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{
-    Decimation, Fingerprint, LINK_ALLOWANCE, Link, LinkConfig, LinkState, OpenRequest, Opened, ServerTrust,
+    Decimation, LINK_ALLOWANCE, Link, LinkConfig, LinkState, OpenRequest, Opened,
     offers::{in_millis, wanted_offers_frames},
 };
 use rehearsekit_playout::{MixSlot, Playout, PlayoutConfig, SLOT_FRAMES, StemSlot};
@@ -28,6 +28,7 @@ use crate::{
     args::{Pace, StreamArgs},
     failure::Failure,
     interrupt, progress, separate,
+    whom::Whom,
 };
 use audio_thread::{End, Ended, Shared, Task};
 use feed::Feed;
@@ -44,7 +45,8 @@ const PLAYED_RING_SECONDS: f64 = 20.0;
 
 /// `rehearsekit stream`.
 pub(crate) fn run(args: &StreamArgs) -> Result<(), Failure> {
-    let trust = trust(args)?;
+    let whom = Whom::of(&args.server, args.fingerprint.as_deref())?;
+    let title = whom.title().to_owned();
     let song = separate::read_song(&args.song)?;
     let rate = args.rate.map_or(Ok(song.rate()), SampleRate::new).map_err(Failure::usage)?;
     let feed = Feed::new(song, rate, args.seconds.map(|s| s.as_secs_f64()), args.looped)?;
@@ -59,27 +61,21 @@ pub(crate) fn run(args: &StreamArgs) -> Result<(), Failure> {
     let (mix_in, mix_out) = rtrb::RingBuffer::<MixSlot>::new(slots(MIX_RING_SECONDS));
     let (stems_in, stems_out) = rtrb::RingBuffer::<StemSlot>::new(slots(STEM_RING_SECONDS) * 2);
     let link =
-        rehearsekit_client::connect(runtime.handle(), link_config(args, trust, rate), mix_out, stems_in);
-    let result = wait_until_live(args, rate, &link)
-        .and_then(|opened| play_through(args, feed, &opened, &link, mix_in, stems_out));
+        rehearsekit_client::connect(runtime.handle(), link_config(args, whom, rate), mix_out, stems_in);
+    let result = wait_until_live(args, &title, rate, &link)
+        .and_then(|opened| play_through(args, &title, feed, &opened, &link, mix_in, stems_out));
     link.close().wait(Duration::from_secs(1));
     // Whatever a network task still does, it must not hold up the end of the command.
     runtime.shutdown_timeout(Duration::from_secs(2));
     result?.print()
 }
 
-fn trust(args: &StreamArgs) -> Result<ServerTrust, Failure> {
-    match &args.fingerprint {
-        Some(text) => Ok(ServerTrust::Fingerprint(text.parse::<Fingerprint>().map_err(Failure::usage)?)),
-        None => Ok(ServerTrust::Loopback),
-    }
-}
-
-fn link_config(args: &StreamArgs, trust: ServerTrust, rate: SampleRate) -> LinkConfig {
+fn link_config(args: &StreamArgs, whom: Whom, rate: SampleRate) -> LinkConfig {
     let decimation = Decimation::for_host(rate);
     LinkConfig {
-        server: args.server.clone(),
-        trust,
+        server: whom.target.address().to_owned(),
+        trust: whom.target.trust(),
+        finder: whom.finder,
         client_name: "rehearsekit stream".to_owned(),
         open: OpenRequest {
             model: args.model.clone(),
@@ -96,7 +92,7 @@ fn link_config(args: &StreamArgs, trust: ServerTrust, rate: SampleRate) -> LinkC
 
 /// Waits for the first session; a server that cannot be reached or says no is the end here. (The plugin plays
 /// on instead; a command has nobody to play to.)
-fn wait_until_live(args: &StreamArgs, rate: SampleRate, link: &Link) -> Result<Opened, Failure> {
+fn wait_until_live(args: &StreamArgs, title: &str, rate: SampleRate, link: &Link) -> Result<Opened, Failure> {
     let began = Instant::now();
     loop {
         match link.state() {
@@ -106,18 +102,17 @@ fn wait_until_live(args: &StreamArgs, rate: SampleRate, link: &Link) -> Result<O
                 if !refusal.code.is_worth_retrying() || began.elapsed() > args.connect_timeout =>
             {
                 let hint = refusal.smallest_budget_frames.map(|frames| smallest_budget(rate, frames));
-                let message = format!("{} says no: {}", args.server, refusal.message);
+                let message = format!("{title} says no: {}", refusal.message);
                 return Err(Failure::server(message + &hint.unwrap_or_default()));
             }
             LinkState::Failed(error) => return Err(Failure::server(error)),
             LinkState::Closed => {
-                return Err(Failure::server(format!("the link to {} is closed", args.server)));
+                return Err(Failure::server(format!("the link to {title} is closed")));
             }
             LinkState::Connecting { last_error, .. } if began.elapsed() > args.connect_timeout => {
                 let why = last_error.map_or_else(|| "no answer".to_owned(), |error| error.to_string());
                 return Err(Failure::server(format!(
-                    "cannot reach a server at {} within {} s ({why}); is `rehearsekit serve` running there, and is the address right?",
-                    args.server,
+                    "cannot reach the server at {title} within {} s ({why}); is `rehearsekit serve` running there, and is the address right?",
                     args.connect_timeout.as_secs_f64()
                 )));
             }
@@ -141,6 +136,7 @@ fn smallest_budget(rate: SampleRate, wire_frames: u32) -> String {
 /// Plays the song through the open session and writes the stems.
 fn play_through<'a>(
     args: &'a StreamArgs,
+    title: &str,
     feed: Feed,
     opened: &Opened,
     link: &Link,
@@ -193,7 +189,7 @@ fn play_through<'a>(
     let ended = audio.join().map_err(|_| Failure::run("the audio thread panicked; please report this"))?;
     let elapsed = began.elapsed();
     written?;
-    check_end(args, &ended, link)?;
+    check_end(args, title, &ended, link)?;
     let decimation = Decimation::for_host(rate);
     let at_host = |wire_frames: u32| u64::from(wire_frames) * u64::from(decimation.factor());
     Ok(Report {
@@ -241,7 +237,7 @@ fn write_played(
     Ok(frames)
 }
 
-fn check_end(args: &StreamArgs, ended: &Ended, link: &Link) -> Result<(), Failure> {
+fn check_end(args: &StreamArgs, title: &str, ended: &Ended, link: &Link) -> Result<(), Failure> {
     match ended.why {
         End::Done => Ok(()),
         End::Stopped => Err(Failure::cancelled()),
@@ -254,8 +250,7 @@ fn check_end(args: &StreamArgs, ended: &Ended, link: &Link) -> Result<(), Failur
                 LinkState::Connecting { .. } | LinkState::Closed => "the link is down".to_owned(),
             };
             Err(Failure::server(format!(
-                "{}: no stems for frame {position} ({state}); look at the server's log",
-                args.server
+                "{title}: no stems for frame {position} ({state}); look at the server's log"
             )))
         }
         End::WriterTooSlow => Err(Failure::run(format!(

@@ -15,7 +15,7 @@ use std::{
 
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rehearsekit_audio::StemSet;
-use rehearsekit_client::{Decimation, Fingerprint, Link, LinkConfig, LinkState, ServerTrust};
+use rehearsekit_client::{Decimation, Finder, Fingerprint, Link, LinkConfig, LinkState, ServerTrust};
 use rehearsekit_playout::{MAX_TRAVELLING_CHANNELS, MixSlot, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::{
     ALPN, Arranger, MAX_PACKET_BYTES, Mode, OpenRequest, Opened, Packet, PacketHeader, PacketKind, Refusal,
@@ -280,6 +280,7 @@ pub(crate) struct Client {
 pub(crate) fn config(address: impl ToString, mode: Mode) -> LinkConfig {
     LinkConfig {
         server: address.to_string(),
+        finder: Finder::default(),
         trust: ServerTrust::Loopback,
         client_name: "link test".to_owned(),
         open: OpenRequest {

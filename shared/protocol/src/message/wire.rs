@@ -300,6 +300,7 @@ fn close_to_wire(reason: CloseReason) -> u8 {
         CloseReason::TooSlow => 4,
         CloseReason::Silent => 5,
         CloseReason::Internal => 6,
+        CloseReason::Revoked => 7,
     }
 }
 
@@ -311,6 +312,7 @@ fn close_from_wire(code: u8) -> Result<CloseReason, MessageError> {
         4 => CloseReason::TooSlow,
         5 => CloseReason::Silent,
         6 => CloseReason::Internal,
+        7 => CloseReason::Revoked,
         got => return Err(MessageError::Value { field: "reason", got: got.into() }),
     })
 }

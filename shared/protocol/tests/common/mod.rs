@@ -93,6 +93,7 @@ fn reason() -> impl Strategy<Value = CloseReason> {
         CloseReason::TooSlow,
         CloseReason::Silent,
         CloseReason::Internal,
+        CloseReason::Revoked,
     ])
 }
 

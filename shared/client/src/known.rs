@@ -1,0 +1,349 @@
+//! The servers that this user's computer is paired with: identities, tokens and where each was met last, in one file
+//! that only the user can read.
+//!
+//! The plugin in several hosts and the command use the same file, so every change is made under a lock and put in place
+//! as a whole. A file that cannot be understood is never replaced. This module must not use the network.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rehearsekit_protocol::Token;
+use serde::{Deserialize, Serialize};
+
+use crate::{Fingerprint, NewPairing, ServerTrust};
+
+/// The newest form of the file that this build understands.
+const VERSION: u32 = 1;
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownServer {
+    /// Who it is.
+    pub fingerprint: Fingerprint,
+    /// What it called itself.
+    pub name: String,
+    /// What it wants to see.
+    pub token: Token,
+    /// Where it answered last, `HOST:PORT`.
+    pub address: String,
+    /// What this computer is called in its list.
+    pub paired_as: String,
+    /// When it was last picked, in seconds since 1970: the newest is the usual one.
+    pub used_at: u64,
+}
+
+/// Why the file is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KnownError {
+    /// The system names no place for a user's settings.
+    #[error("this system names no folder for settings: set HOME or XDG_CONFIG_HOME")]
+    NoPlace,
+    /// The file cannot be read or written.
+    #[error("cannot use the list of paired servers {}: {why}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// Others can read the tokens.
+    #[error("the list of paired servers {} can be read by others (mode {mode:04o}): run chmod 600 on it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Nothing we wrote, or written by a later version.
+    #[error("the list of paired servers {} is not understood ({why}); update this program, or delete the file and pair again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownServers {
+    path: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    version: u32,
+    servers: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    fingerprint: String,
+    name: String,
+    token: String,
+    address: String,
+    paired_as: String,
+    #[serde(default)]
+    used_at: u64,
+}
+
+/// Where this user's settings of RehearseKit are; `None` where the system names no place.
+pub fn config_dir() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = match std::env::consts::OS {
+        "windows" => variable("APPDATA")?,
+        "macos" => variable("HOME")?.join("Library").join("Application Support"),
+        _ => variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?,
+    };
+    Some(folder.join("rehearsekit"))
+}
+
+impl KnownServers {
+    /// This user's.
+    pub fn of_user() -> Result<Self, KnownError> {
+        Ok(Self::at(config_dir().ok_or(KnownError::NoPlace)?.join("servers.json")))
+    }
+
+    /// The file at `path`, which need not be there yet.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// All of them, the one that was used last first.
+    pub fn list(&self) -> Result<Vec<KnownServer>, KnownError> {
+        let text = match read_owned(&self.path) {
+            Ok(text) => text,
+            Err(Unread::NotThere) => return Ok(Vec::new()),
+            Err(Unread::Io(error)) => return Err(self.io(&error)),
+            Err(Unread::Exposed(mode)) => return Err(KnownError::Exposed { path: self.path.clone(), mode }),
+        };
+        let damaged = |why: String| KnownError::Damaged { path: self.path.clone(), why };
+        let content: Content = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        if content.version > VERSION {
+            return Err(damaged("a later version wrote it".to_owned()));
+        }
+        let servers: Option<Vec<KnownServer>> = content.servers.into_iter().map(Entry::read).collect();
+        let mut servers = servers.ok_or_else(|| damaged("a fingerprint or a token is none".to_owned()))?;
+        servers.sort_by_key(|server| std::cmp::Reverse(server.used_at));
+        Ok(servers)
+    }
+
+    /// The one with this identity.
+    pub fn find(&self, fingerprint: Fingerprint) -> Result<Option<KnownServer>, KnownError> {
+        Ok(self.list()?.into_iter().find(|server| server.fingerprint == fingerprint))
+    }
+
+    /// Keeps a new pairing, in the place of an older one with the same server.
+    pub fn remember(&self, new: NewPairing, paired_as: &str) -> Result<(), KnownError> {
+        let NewPairing { fingerprint, token, server_name: name, address } = new;
+        let server = KnownServer {
+            fingerprint,
+            name,
+            token,
+            address,
+            paired_as: paired_as.to_owned(),
+            used_at: now(),
+        };
+        self.change(|servers| {
+            servers.retain(|known| known.fingerprint != fingerprint);
+            servers.push(server);
+        })
+    }
+
+    /// The player has picked this one, and it was found there (an empty address says nothing).
+    pub fn used(&self, fingerprint: Fingerprint, address: &str) -> Result<(), KnownError> {
+        self.change(|servers| {
+            for server in servers.iter_mut().filter(|server| server.fingerprint == fingerprint) {
+                server.used_at = now();
+                if !address.is_empty() {
+                    address.clone_into(&mut server.address);
+                }
+            }
+        })
+    }
+
+    /// Forgets one; whether it was known. The server goes on knowing this client until it is revoked there.
+    pub fn forget(&self, fingerprint: Fingerprint) -> Result<bool, KnownError> {
+        let mut known = false;
+        self.change(|servers| {
+            let before = servers.len();
+            servers.retain(|server| server.fingerprint != fingerprint);
+            known = servers.len() < before;
+        })?;
+        Ok(known)
+    }
+
+    /// Reads, changes and replaces the file, alone.
+    fn change(&self, change: impl FnOnce(&mut Vec<KnownServer>)) -> Result<(), KnownError> {
+        let io = |error: io::Error| self.io(&error);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(io)?;
+        let lock = owner_only(OpenOptions::new().create(true).truncate(false).write(true))
+            .open(self.path.with_extension("lock"))
+            .map_err(io)?;
+        lock.lock().map_err(io)?;
+        let mut servers = self.list()?;
+        change(&mut servers);
+        let content = Content { version: VERSION, servers: servers.iter().map(Entry::write).collect() };
+        let text = serde_json::to_string_pretty(&content).map_err(|error| self.io(&error.into()))?;
+        let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
+        let mut file: File = owner_only(OpenOptions::new().create(true).truncate(true).write(true))
+            .open(&fresh)
+            .map_err(io)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+        fs::rename(&fresh, &self.path).map_err(io)
+    }
+
+    fn io(&self, error: &io::Error) -> KnownError {
+        KnownError::Io { path: self.path.clone(), why: error.to_string() }
+    }
+}
+
+impl KnownServer {
+    /// What believes this server, and shows it the token.
+    pub fn trust(&self) -> ServerTrust {
+        ServerTrust::Pinned { fingerprint: self.fingerprint, token: Some(self.token.clone()) }
+    }
+}
+
+impl Entry {
+    fn read(self) -> Option<KnownServer> {
+        let Self { fingerprint, name, token, address, paired_as, used_at } = self;
+        // Both are 32 bytes, written as 64 digits.
+        let bytes: Fingerprint = token.parse().ok()?;
+        let fingerprint = fingerprint.parse().ok()?;
+        Some(KnownServer { fingerprint, name, token: Token(bytes.0), address, paired_as, used_at })
+    }
+
+    fn write(server: &KnownServer) -> Self {
+        Self {
+            fingerprint: server.fingerprint.to_string(),
+            name: server.name.clone(),
+            token: Fingerprint(server.token.0).to_string(),
+            address: server.address.clone(),
+            paired_as: server.paired_as.clone(),
+            used_at: server.used_at,
+        }
+    }
+}
+
+enum Unread {
+    NotThere,
+    Io(io::Error),
+    Exposed(u32),
+}
+
+/// The content of a file that only its owner may read.
+fn read_owned(path: &Path) -> Result<String, Unread> {
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Unread::NotThere,
+        _ => Unread::Io(error),
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Unread::Exposed(mode));
+        }
+    }
+    fs::read_to_string(path).map_err(told)
+}
+
+fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn pairing(number: u8) -> NewPairing {
+        NewPairing {
+            fingerprint: Fingerprint([number; 32]),
+            token: Token([number + 100; 32]),
+            server_name: format!("closet {number}"),
+            address: "[fe80::1%2]:7433".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_there_in_another_process_and_gone_when_forgotten() {
+        let folder = folder();
+        let known = KnownServers::at(folder.path().join("deeper/servers.json"));
+        assert_eq!(known.list(), Ok(Vec::new()));
+        known.remember(pairing(1), "drummer's laptop").unwrap();
+        known.remember(pairing(2), "drummer's laptop").unwrap();
+        known.remember(NewPairing { token: Token([9; 32]), ..pairing(1) }, "drums").unwrap();
+        let again = KnownServers::at(folder.path().join("deeper/servers.json"));
+        let one = again.find(Fingerprint([1; 32])).unwrap().unwrap();
+        assert_eq!(
+            (one.token, one.paired_as.as_str(), one.name.as_str()),
+            (Token([9; 32]), "drums", "closet 1")
+        );
+        assert_eq!(again.list().unwrap().len(), 2);
+        again.used(Fingerprint([2; 32]), "10.0.0.2:7433").unwrap();
+        assert_eq!(known.find(Fingerprint([2; 32])).unwrap().unwrap().address, "10.0.0.2:7433");
+        assert_eq!(known.forget(Fingerprint([1; 32])), Ok(true));
+        assert_eq!(known.forget(Fingerprint([1; 32])), Ok(false));
+        assert_eq!(again.find(Fingerprint([1; 32])), Ok(None));
+    }
+
+    #[test]
+    fn many_writers_lose_nothing() {
+        let folder = folder();
+        let path = folder.path().join("servers.json");
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let known = KnownServers::at(&path);
+                scope.spawn(move || known.remember(pairing(number), "x").unwrap());
+            }
+        });
+        assert_eq!(KnownServers::at(&path).list().unwrap().len(), 16);
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_stays_as_it_is() {
+        let folder = folder();
+        let path = folder.path().join("servers.json");
+        let known = KnownServers::at(&path);
+        let later = r#"{"version": 2, "servers": []}"#;
+        let token = r#"{"version": 1, "servers": [{"fingerprint": "ab", "name": "", "token": "", "address": "", "paired_as": ""}]}"#;
+        for text in ["", "{}", "not json", later, token] {
+            known.remember(pairing(1), "x").unwrap();
+            fs::write(&path, text).unwrap();
+            let told = known.remember(pairing(2), "x").unwrap_err();
+            assert!(matches!(told, KnownError::Damaged { .. }), "{told}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_it_and_one_that_others_can_read_is_refused() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let folder = folder();
+        let path = folder.path().join("servers.json");
+        let known = KnownServers::at(&path);
+        known.remember(pairing(1), "x").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let told = known.list().unwrap_err().to_string();
+        assert!(told.contains("0644") && told.contains("chmod 600"), "{told}");
+    }
+}

@@ -1,0 +1,268 @@
+//! `cargo xtask lan-check`: two machines made of network namespaces, servers on one, the standalone with its window on
+//! the other, outside of the CI: it takes a desktop's worth of packages. The window is worked with mouse and keys: a
+//! server is found, its code typed, played with, lost and found again at another address, shut out, lost for good,
+//! and looked for where multicast is blocked. Figures and pictures are kept below `target/lan-check/`.
+
+#[path = "../../tests/src/netns.rs"]
+#[allow(unreachable_pub, reason = "it is public where it is at home")]
+mod netns;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use netns::{Lan, Running, Side};
+use serde_json::{Value, json};
+
+use crate::bundle;
+use crate::daw_check::{Places, Screen, jack, level, middle, places, song};
+use crate::kit::{Kit, SPLEETER};
+use crate::setup;
+use crate::shell::{Background, capture, target_dir};
+
+/// Where the server that is paired with listens, and another of the same name.
+const PORTS: [u16; 2] = [7433, 7434];
+/// Generous; only a hang lasts this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A picture is drawn and a server seen within this.
+const MOMENT: Duration = Duration::from_secs(3);
+
+/// Runs the check.
+///
+/// # Errors
+/// When something it needs cannot be had, or what happened was wrong.
+pub(crate) fn check() -> Result<()> {
+    setup::prepare(setup::Purpose::Lan)?;
+    bundle::bundle(&bundle::Args::release())?;
+    let kit = Kit::release()?;
+    kit.pull(SPLEETER, false)?;
+    let folder = target_dir().join("lan-check");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let (song, _) = song(&kit, &folder)?;
+    let lan = Lan::new();
+    let mut closets =
+        [Closet::start(&kit, &lan, &folder, PORTS[0])?, Closet::start(&kit, &lan, &folder, PORTS[1])?];
+    // The picker has them by name and then by identity.
+    closets.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
+    let [closet, other] = closets;
+
+    let screen = Screen::start(79)?;
+    let _jack = jack(&folder)?;
+    let player = Player::start(&lan, &screen, &song, &folder)?;
+    let mut seen: Vec<(&str, Value, bool)> = Vec::new();
+
+    player.press("Connection. ")?;
+    player.photograph("found")?;
+    player.press("1, new, wants a code")?;
+    player.type_code("0000-0000")?;
+    player.photograph("no-code")?;
+    let (code, _showing) = closet.show_code()?;
+    let wrong = if code.starts_with('0') { "1111-1111" } else { "0000-0000" };
+    player.type_code(wrong)?;
+    player.photograph("wrong-code")?;
+    player.type_code(&code)?;
+    let took = closet.wait_for_sessions(1)?;
+    seen.push(("paired by typing the code, and playing after s", json!(took), true));
+    player.photograph("paired")?;
+    let clients = closet.json(&["clients", "list", "--json"])?;
+    let names = clients["clients"].as_array().map(Vec::len);
+    seen.push(("clients that the server lists", json!(names), names == Some(1)));
+
+    player.press("Back to the mixer")?;
+    let all = player.level()?;
+    player.press("Band mute")?;
+    let vocals = player.level()?;
+    player.photograph("playing")?;
+    seen.push(("everything up, dB", json!(all), all > -30.0));
+    seen.push(("the band muted, dB", json!(vocals), vocals > -60.0 && vocals < all - 0.3));
+
+    // Another address on the first cable, and none on the second.
+    for gone in ["10.77.0.1/24", "fd77:0::1/64"] {
+        lan.ip(Side::Closet, &["addr", "del", gone, "dev", "lan0"]);
+    }
+    lan.ip(Side::Closet, &["link", "set", "lan1", "down"]);
+    lan.ip(Side::Closet, &["addr", "add", "10.77.0.9/24", "dev", "lan0"]);
+    let took = closet.wait_for_sessions(2)?;
+    seen.push(("moved to another address, found again after s", json!(took), true));
+    let moved = player.level()?;
+    seen.push(("the band muted, at the new address, dB", json!(moved), (moved - vocals).abs() < 6.0));
+    player.photograph("moved")?;
+
+    closet.json(&["clients", "revoke", "--json", &player.name])?;
+    std::thread::sleep(MOMENT);
+    player.press("Connection. ")?;
+    player.photograph("revoked")?;
+    let others = other.sessions()?;
+    seen.push(("sessions on the server of the same name", json!(others), others == 0));
+
+    drop(closet);
+    std::thread::sleep(Duration::from_secs(6));
+    player.photograph("vanished")?;
+    drop(other);
+    lan.block(Side::Stage, "input", "udp dport 5353");
+    std::thread::sleep(Duration::from_secs(25));
+    player.photograph("blocked")?;
+    let bridged = player.level()?;
+    seen.push(("no server any more: the song, dB", json!(bridged), bridged > -60.0));
+    report(&seen, &folder)
+}
+
+fn report(seen: &[(&str, Value, bool)], folder: &Path) -> Result<()> {
+    println!();
+    for (what, value, good) in seen {
+        println!("  {} {what}: {value}", if *good { "ok   " } else { "WRONG" });
+    }
+    let figures: serde_json::Map<String, Value> =
+        seen.iter().map(|(what, value, _)| ((*what).to_owned(), value.clone())).collect();
+    std::fs::write(folder.join("lan-check.json"), serde_json::to_string_pretty(&figures)?)?;
+    println!("  kept in {}, with pictures of every state", folder.display());
+    ensure!(seen.iter().all(|(.., good)| *good), "it is not as it should be on a LAN");
+    Ok(())
+}
+
+/// A server in the closet, with an identity of its own and everybody's models.
+struct Closet<'a> {
+    lan: &'a Lan,
+    data: PathBuf,
+    program: PathBuf,
+    fingerprint: String,
+    log: PathBuf,
+    running: Background,
+}
+
+impl<'a> Closet<'a> {
+    fn start(kit: &Kit, lan: &'a Lan, folder: &Path, port: u16) -> Result<Self> {
+        let data = folder.join(format!("data-{port}"));
+        std::fs::create_dir_all(&data)?;
+        for part in std::fs::read_dir(kit.data())? {
+            let part = part?;
+            #[cfg(unix)]
+            if part.file_name() != "identity" {
+                std::os::unix::fs::symlink(part.path(), data.join(part.file_name()))?;
+            }
+        }
+        let (log, out) =
+            (folder.join(format!("server-{port}.log")), folder.join(format!("server-{port}.out")));
+        let program = kit.program().to_path_buf();
+        let mut command = lan.command(Side::Closet, &program, &[("REHEARSEKIT_DATA", data.as_os_str())]);
+        let (listen, http) = (format!("[::]:{port}"), format!("127.0.0.1:{}", port + 100));
+        command.args(["serve", "--json", "--model", SPLEETER, "--set", "server_name=closet"]);
+        command.args(["--listen", &listen, "--http", &http]).stdin(Stdio::null());
+        command.stdout(std::fs::File::create(&out)?).stderr(std::fs::File::create(&log)?);
+        let running = Background::start(&mut command)?;
+        let began = Instant::now();
+        let fingerprint = loop {
+            let said = std::fs::read_to_string(&out).unwrap_or_default();
+            if let Ok(ready) = serde_json::from_str::<Value>(&said) {
+                break ready["fingerprint"].as_str().context("no fingerprint")?.to_owned();
+            }
+            if running.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("the server does not start; see {}", log.display());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        Ok(Self { lan, data, program, fingerprint, log, running })
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command =
+            self.lan.command(Side::Closet, &self.program, &[("REHEARSEKIT_DATA", self.data.as_os_str())]);
+        command.args(words);
+        command
+    }
+
+    fn json(&self, words: &[&str]) -> Result<Value> {
+        crate::shell::capture_json(&mut self.command(words))
+    }
+
+    /// What `rehearsekit pair` shows, and the command, which would take the code back at its end.
+    fn show_code(&self) -> Result<(String, Running)> {
+        let mut showing: Running = self.lan.start(&self.command(&["pair", "--json"]));
+        let line: Value = serde_json::from_str(&showing.line()).context("pair showed no code")?;
+        Ok((line["code"].as_str().context("pair showed no code")?.to_owned(), showing))
+    }
+
+    /// Sessions opened so far, by the log.
+    fn sessions(&self) -> Result<usize> {
+        let said = std::fs::read_to_string(&self.log)?;
+        Ok(said.lines().filter(|line| line.contains(" opened: ")).count())
+    }
+
+    /// Waits until that many have been opened; for how long, in seconds.
+    fn wait_for_sessions(&self, count: usize) -> Result<f64> {
+        let began = Instant::now();
+        while self.sessions()? < count {
+            if self.running.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("nobody opened session {count}; see {}", self.log.display());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(began.elapsed().as_secs_f64())
+    }
+}
+
+/// The standalone on the stage, and a hand at its window.
+struct Player<'a> {
+    screen: &'a Screen,
+    folder: &'a Path,
+    window: String,
+    ports: Vec<String>,
+    mixer: Places,
+    servers: Places,
+    /// What it is called in a server's list.
+    name: String,
+    _program: Background,
+}
+
+impl<'a> Player<'a> {
+    fn start(lan: &Lan, screen: &'a Screen, song: &Path, folder: &'a Path) -> Result<Self> {
+        let config = folder.join("config");
+        let program = target_dir().join("bundled").join("rehearsekit-standalone");
+        let display = screen.display();
+        let variables = [
+            ("XDG_CONFIG_HOME", config.as_os_str()),
+            ("DISPLAY", OsStr::new(display)),
+            ("LIBGL_ALWAYS_SOFTWARE", OsStr::new("1")),
+        ];
+        let mut command = lan.command(Side::Stage, program, &variables);
+        command.arg("--file").arg(song).args(["--loop", "--backend", "jack"]);
+        let log = std::fs::File::create(folder.join("standalone.log"))?;
+        let program = Background::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
+        let window = screen.wait_for("^RehearseKit$", &program)?;
+        std::thread::sleep(MOMENT);
+        let said = capture(Command::new("jack_lsp").stderr(Stdio::null()))?;
+        let is_output = |port: &&str| port.contains("out") && !port.contains("system");
+        let ports: Vec<String> = said.lines().map(str::trim).filter(is_output).map(str::to_owned).collect();
+        ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
+        let name = capture(&mut Command::new("hostname"))?.trim().to_owned();
+        let (mixer, servers) = (places(&[])?, places(&["servers", "2"])?);
+        Ok(Self { screen, folder, window, ports, mixer, servers, name, _program: program })
+    }
+
+    fn press(&self, label: &str) -> Result<()> {
+        let place = middle(&self.servers, label).or_else(|_| middle(&self.mixer, label))?;
+        self.screen.at(&self.window, place, &["click", "1", "sleep", "0.5"])
+    }
+
+    /// Types a code where one is asked for, and waits for what comes of it.
+    fn type_code(&self, code: &str) -> Result<()> {
+        self.screen.hand(&["type", "--delay", "60", code])?;
+        self.screen.hand(&["key", "Return"])?;
+        std::thread::sleep(MOMENT);
+        Ok(())
+    }
+
+    fn photograph(&self, name: &str) -> Result<()> {
+        std::thread::sleep(MOMENT);
+        self.screen.photograph(&self.folder.join(format!("{name}.png")))
+    }
+
+    fn level(&self) -> Result<f64> {
+        level(&self.ports, self.folder)
+    }
+}

@@ -1,7 +1,6 @@
 //! The endpoint: who may connect, how many, how the transport is tuned. What happens inside a connection
 //! is `session`'s business; this module must not look at audio or messages.
 
-mod guests;
 mod steady;
 
 use std::{net::UdpSocket, sync::Arc, time::Duration};
@@ -13,10 +12,7 @@ use quinn::{
 use rehearsekit_protocol::{ALPN, MAX_CONCURRENT_UNI};
 use tokio::{sync::watch, task::JoinSet};
 
-pub(crate) use guests::Guest;
-use guests::Guests;
-
-use crate::{ServeError, identity::Identity, session, state::Shared};
+use crate::{ServeError, guests::Guests, identity::Identity, session, state::Shared};
 
 /// Bytes of one stream that may wait here unread; a packet of mix fits.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -26,6 +22,10 @@ const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// A connection on which nothing at all arrives is gone after this.
 const IDLE: Duration = Duration::from_secs(5);
+/// The same while it has no session: control messages fit, and no stream of packets may even be opened.
+const WAITING_WINDOW_BYTES: u32 = 32 * 1024;
+/// Connections without a session that one address may have; a band behind one router starts at once.
+const WAITING_PER_ADDRESS: usize = 24;
 /// Connections besides the sessions: handshakes, refusals, goodbyes.
 const SPARE_CONNECTIONS: usize = 64;
 /// With more handshakes under way than this, a client must first prove its address.
@@ -68,9 +68,10 @@ fn transport() -> TransportConfig {
     frequency.max_ack_delay(Some(Duration::from_millis(5)));
     transport
         .max_concurrent_bidi_streams(1u8.into())
-        .max_concurrent_uni_streams(MAX_CONCURRENT_UNI.into())
+        // Whoever has no session yet may talk, and fill no memory; see `seat`.
+        .max_concurrent_uni_streams(0u8.into())
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
-        .receive_window(RECEIVE_WINDOW_BYTES.into())
+        .receive_window(WAITING_WINDOW_BYTES.into())
         .send_window(SEND_WINDOW_BYTES)
         // Chunks one after the other: the oldest is due first.
         .send_fairness(false)
@@ -82,11 +83,17 @@ fn transport() -> TransportConfig {
     transport
 }
 
+/// From here on the client may send packets: as much as a session needs.
+pub(crate) fn seat(connection: &quinn::Connection) {
+    connection.set_receive_window(RECEIVE_WINDOW_BYTES.into());
+    connection.set_max_concurrent_uni_streams(MAX_CONCURRENT_UNI.into());
+}
+
 /// Accepts connections until `life` is over, then waits for their goodbyes.
 pub(crate) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, life: watch::Receiver<Life>) {
     let mut own_life = life.clone();
     let most = shared.config.max_sessions + SPARE_CONNECTIONS;
-    let guests = Guests::new(most);
+    let guests = Guests::new(most, WAITING_PER_ADDRESS);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -281,4 +281,5 @@ impl ShadowFigures {
 }
 
 #[cfg(test)]
+#[path = "shadow/tests.rs"]
 mod tests;

@@ -87,7 +87,8 @@ fn packet(script: &mut Script<'_>, sequence: u32) -> Packet {
         end_of_epoch: flags & 1 != 0,
         ..PacketHeader::mix((flags >> 1 & 3).into(), sequence, first_frame, frames)
     };
-    let samples: Vec<f32> = (0..u64::from(frames)).map(|n| (first_frame.wrapping_add(n) % 9_973) as f32).collect();
+    let samples: Vec<f32> =
+        (0..u64::from(frames)).map(|n| (first_frame.wrapping_add(n) % 9_973) as f32).collect();
     Packet { header, channels: vec![samples.clone(), samples] }
 }
 
@@ -148,7 +149,10 @@ fn intake(data: &[u8]) {
         assert!(taken + counts.dropped_frames <= sent);
         assert!(!reliable || counts.dropped_frames == 0);
         let bound = if reliable { u64::MAX } else { backlog_frames + 65 * 255 };
-        assert!(sent - taken - counts.dropped_frames <= bound.max(255 * counts.late), "more is held than may be");
+        assert!(
+            sent - taken - counts.dropped_frames <= bound.max(255 * counts.late),
+            "more is held than may be"
+        );
     }
 }
 

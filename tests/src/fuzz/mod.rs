@@ -60,4 +60,3 @@ impl Script<'_> {
         self.0.is_empty()
     }
 }
-

@@ -27,22 +27,27 @@ impl Desk {
         let Ok(events) = self.session.receive(bytes, Duration::ZERO) else { return };
         for event in events {
             match event {
-                ServerEvent::PairStart(theirs) => match ServerPairing::answer(&self.code, &theirs, self.channel) {
-                    Ok((pairing, half)) => {
-                        self.pairing = Some(pairing);
-                        self.session.pair_reply(half);
+                ServerEvent::PairStart(theirs) => {
+                    match ServerPairing::answer(&self.code, &theirs, self.channel) {
+                        Ok((pairing, half)) => {
+                            self.pairing = Some(pairing);
+                            self.session.pair_reply(half);
+                        }
+                        Err(error) => {
+                            assert_eq!(error, PairingError::WrongCode);
+                            assert_ne!(theirs.half, start.half, "a real half is one");
+                            self.session.refuse(Refusal::new(RefusalCode::WrongCode, "wrong", None));
+                        }
                     }
-                    Err(error) => {
-                        assert_eq!(error, PairingError::WrongCode);
-                        assert_ne!(theirs.half, start.half, "a real half is one");
-                        self.session.refuse(Refusal::new(RefusalCode::WrongCode, "wrong", None));
-                    }
-                },
+                }
                 ServerEvent::PairProof(proof) => {
                     let pairing = self.pairing.take().expect("a proof comes after a half");
                     match pairing.check(&proof) {
                         Ok(proof) => {
-                            assert!(may_pair, "the server believes whoever has not the code, or another connection");
+                            assert!(
+                                may_pair,
+                                "the server believes whoever has not the code, or another connection"
+                            );
                             self.gave = true;
                             self.session.paired(Paired { proof, token: Token([9; Token::BYTES]) });
                         }
@@ -97,8 +102,13 @@ pub(super) fn pairing(data: &[u8]) {
     let mut client = PairingSession::new(&code, "laptop", ours, Duration::ZERO).expect("a good name");
     let start = ClientPairing::new(&code, "laptop", ours).start().clone();
     let session = ServerSession::speaking(LAN_VERSIONS, "closet", &["m".into()], Duration::ZERO);
-    let mut server =
-        Desk { session: session.expect("good names"), code: other, channel: theirs, pairing: None, gave: false };
+    let mut server = Desk {
+        session: session.expect("good names"),
+        code: other,
+        channel: theirs,
+        pairing: None,
+        gave: false,
+    };
     let mut ended = false;
     let mut steps = 0;
     while !script.is_over() && steps < 24 {

@@ -81,4 +81,3 @@ pub(super) fn playout(data: &[u8]) {
         assert!(counts.missing_frames <= 64 * counts.underruns && counts.underruns <= counts.missing_frames);
     }
 }
-

@@ -93,7 +93,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "http=7480",
     ];
     seeds.push(lines.join("\n").into());
-    seeds.push(format!("Bearer {fingerprint}\n1234-5678\nnas.local.:80\nhttp://[::1]:7480\nlocalhost").into());
+    seeds
+        .push(format!("Bearer {fingerprint}\n1234-5678\nnas.local.:80\nhttp://[::1]:7480\nlocalhost").into());
     // Scripts: a handshake with heartbeats; packets in a row; slots and blocks.
     seeds.push(vec![0, 0, 2, 0, 8, 2, 2, 7, 100, 0, 0, 2, 7, 100, 0, 0, 2, 11, 13, 0]);
     seeds.push(vec![3, 0, 2, 0, 9, 7, 2, 0, 10, 3, 2, 12, 0, 2]);

@@ -57,4 +57,3 @@ pub(super) fn packets(data: &[u8]) {
         assert_eq!(packet.encode().expect("what was accepted can be sent"), data);
     }
 }
-

@@ -5,6 +5,7 @@
 //! and what is left says how it ended. This module must not know the network: `reception` answers it.
 
 mod reception;
+mod words;
 
 use std::{
     path::{Path, PathBuf},

@@ -4,14 +4,17 @@
 //! under one lock, and a running server notices. Must not know what stands in the files.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Larger than any of these files ever gets.
 const MOST_BYTES: u64 = 1 << 20;
+/// Nobody holds the lock for longer than two small files take; who waits longer waits for a process that hangs.
+const LOCKED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why a private file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,12 @@ pub enum PrivateError {
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// Another process does not give it back.
+    #[error("{} is held by another rehearsekit that does not go on: end that one first", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
     },
     /// It is not what we write.
     #[error(
@@ -87,7 +96,7 @@ pub(crate) fn folder(data: &Path) -> PathBuf {
     data.join("identity")
 }
 
-/// Whoever holds it is alone in changing these files, of all processes. Waits while another has it.
+/// Whoever holds it is alone in changing these files, of all processes. Waits a little while another has it.
 pub(crate) struct Lock(#[expect(dead_code, reason = "held for the lock on it")] File);
 
 impl Lock {
@@ -98,8 +107,17 @@ impl Lock {
         let file = owner_only().create(true).truncate(false).open(&path);
         let file = file.map_err(PrivateError::io(&path))?;
         belong_with(folder, &file);
-        file.lock().map_err(PrivateError::io(&path))?;
-        Ok(Self(file))
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::Error(error)) => return Err(PrivateError::io(&path)(error)),
+                Err(TryLockError::WouldBlock) if began.elapsed() > LOCKED_WITHIN => {
+                    return Err(PrivateError::Locked { path });
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 }
 
@@ -267,6 +285,8 @@ mod tests {
         assert_ne!(Stamp::of(&path), before);
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
         let _lock = Lock::take(&folder(data.path())).unwrap();
+        let told = Lock::take(&folder(data.path())).err().unwrap().to_string();
+        assert!(told.contains("held by another"), "{told}");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

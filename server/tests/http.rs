@@ -1,10 +1,15 @@
 //! HTTP from this machine and from another one, plain and over TLS, with and without a token.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use common::{FAR, NEAR, TestServer, client_tls, get, get_over, within};
+use common::{
+    TestServer, client_tls, get, get_over,
+    stranger::{FAR, NEAR},
+    within,
+};
 use rehearsekit_server::clients::ClientBook;
 use sha2::Digest as _;
 use tokio::{

@@ -1,11 +1,16 @@
 //! Other machines at the door of a real server, over real connections: who is let in, who is not, and that each no is
 //! counted. Another machine is another address of loopback, which the server was told not to take for its own.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Client, FAR, Middle, NEAR, Outcome, TestServer, client_tls, endpoint_at, other_than, within};
+use common::{
+    Client, TestServer, client_tls, endpoint_at,
+    stranger::{FAR, Middle, NEAR, Outcome, other_than},
+    within,
+};
 use rehearsekit_protocol::{
     ALPN, ClientMessage, CloseReason, Mode, PairingCode, RefusalCode, ServerMessage, Token,
     pairing::ClientPairing,

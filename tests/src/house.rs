@@ -61,14 +61,41 @@ pub fn installed_models(parent: &Path) -> tempfile::TempDir {
 pub struct House {
     /// The link's, on loopback.
     pub address: SocketAddr,
+    /// HTTP's, on loopback.
+    pub http: SocketAddr,
     /// Gone with it.
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl House {
     /// Starts on this address (port 0: any) and waits until sessions are admitted.
     pub fn open(
+        data: tempfile::TempDir,
+        listen: SocketAddr,
+        models: &[&str],
+        engine: impl FnOnce(&Config) -> Arc<dyn Engine>,
+    ) -> Self {
+        Self::open_to(|listeners| listeners, data, listen, models, engine)
+    }
+
+    /// As [`Self::known`], but nobody is near: who comes from 127.0.0.1 is another machine, and has to be paired.
+    pub fn known_from_afar() -> Self {
+        let nobody = std::net::IpAddr::from([127, 0, 0, 99]);
+        let to = |listeners: Listeners| listeners.near_only(nobody);
+        let data = tempfile::tempdir().unwrap();
+        Self::open_to(to, data, any_port(), &["two", "four"], |_| Arc::new(Known))
+    }
+
+    /// As [`Self::known`], but only 127.0.0.1 is near, so that every other address of loopback can play a stranger.
+    pub fn known_among_strangers() -> Self {
+        let to = |listeners: Listeners| listeners.near_only([127, 0, 0, 1].into());
+        let data = tempfile::tempdir().unwrap();
+        Self::open_to(to, data, any_port(), &["two", "four"], |_| Arc::new(Known))
+    }
+
+    fn open_to(
+        to: impl FnOnce(Listeners) -> Listeners,
         data: tempfile::TempDir,
         listen: SocketAddr,
         models: &[&str],
@@ -82,8 +109,8 @@ impl House {
             std::thread::sleep(Duration::from_millis(5));
             listeners = Listeners::bind(&config);
         }
-        let listeners = listeners.unwrap();
-        let (address, _) = listeners.addresses().unwrap();
+        let listeners = to(listeners.unwrap());
+        let (address, http) = listeners.addresses().unwrap();
         let engine = engine(&config);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -96,13 +123,18 @@ impl House {
             eprintln!("the server has ended: {ended:?}");
         });
         while told.recv_timeout(PATIENCE).unwrap() != Event::Ready {}
-        Self { address, _data: data, runtime: Some(runtime) }
+        Self { address, http, data, runtime: Some(runtime) }
     }
 
     /// Two or four known stems, whatever was asked for; see [`Known`].
     pub fn known(listen: SocketAddr) -> Self {
         let data = tempfile::tempdir().unwrap();
         Self::open(data, listen, &["two", "four"], |_| Arc::new(Known))
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Ends it as a power cut does: nobody says goodbye.

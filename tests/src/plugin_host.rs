@@ -2,6 +2,7 @@
 //! out. Panics when the plugin does what it must not.
 
 use std::{
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -52,7 +53,16 @@ pub struct Host {
 impl Host {
     /// A host that has activated the plugin; the playhead is at 0 and moves.
     pub fn new(settings: Settings, setup: AudioSetup) -> Self {
-        let instance = Arc::new(Instance::new(settings));
+        Self::of(Instance::new(settings), setup)
+    }
+
+    /// The same on a computer that is paired with the servers of this list.
+    pub fn knowing(settings: Settings, setup: AudioSetup, list: &Path) -> Self {
+        Self::of(Instance::with_known_servers(settings, list), setup)
+    }
+
+    fn of(instance: Instance, setup: AudioSetup) -> Self {
+        let instance = Arc::new(instance);
         let engine = instance.activate(setup);
         Self {
             instance,

@@ -59,6 +59,7 @@ pub(crate) fn check() -> Result<()> {
     player.press("Connection. ")?;
     player.photograph("found")?;
     player.press("1, new, wants a code")?;
+    player.photograph("asked")?;
     player.type_code("0000-0000")?;
     player.photograph("no-code")?;
     let (code, _showing) = closet.show_code()?;
@@ -251,7 +252,9 @@ impl<'a> Player<'a> {
 
     /// Types a code where one is asked for, and waits for what comes of it.
     fn type_code(&self, code: &str) -> Result<()> {
-        self.screen.hand(&["type", "--delay", "60", code])?;
+        self.screen.hand(&["key", "ctrl+a"])?;
+        self.screen.hand(&["type", "--delay", "150", code])?;
+        std::thread::sleep(MOMENT);
         self.screen.hand(&["key", "Return"])?;
         std::thread::sleep(MOMENT);
         Ok(())

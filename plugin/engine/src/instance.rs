@@ -18,7 +18,7 @@ use rehearsekit_audio::SampleRate;
 use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Percentiles, Target};
 use rehearsekit_playout::{Layout, OwnSounds, Playout};
 
-use self::meeting::Attempt;
+use self::meeting::{Attempt, is_looked_for};
 use crate::{
     click_file::read_click_file,
     engine::{AudioEngine, MOST_BLOCK_FRAMES, Parts},
@@ -252,7 +252,7 @@ impl Instance {
         let network = self.network();
         let network = network.as_ref().ok_or("the network cannot be started")?;
         let target = self.target(settings);
-        if target.as_ref().is_ok_and(|target| target.fingerprint().is_some()) {
+        if target.as_ref().is_ok_and(|target| is_looked_for(target.fingerprint(), target.address())) {
             network.browse();
         }
         let (config, problem) = session::link_config(settings, &target, setup, latency_frames, rate);
@@ -289,7 +289,9 @@ impl Instance {
         let Active { setup, latency_frames, run, link: Some((link, rate)), .. } = active else { return };
         let target = self.target(settings);
         if let (Ok(target), Some(network)) = (&target, &*self.network()) {
-            target.fingerprint().inspect(|_| network.browse());
+            if is_looked_for(target.fingerprint(), target.address()) {
+                network.browse();
+            }
         }
         let (config, problem) = session::link_config(settings, &target, setup, *latency_frames, *rate);
         *lock(&run.problem) = problem;

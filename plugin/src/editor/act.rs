@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nice_plug::prelude::Param;
 use rehearsekit_gui as gui;
 use rehearsekit_gui::Action;
-use rehearsekit_plugin_engine::{Control, STRIPS, Trust};
+use rehearsekit_plugin_engine::{Control, STRIPS};
 
 use super::ToMainThread;
 use crate::click_params::{MOST_BEATS, MOST_COUNTED, Sound};
@@ -43,11 +43,10 @@ impl Hand {
             Action::Mine(strip) => self.pick(Control::MINE, choice(strip, STRIPS)),
             Action::Part(mode) => self.pick(Control::PART, choice(mode as usize, 3)),
             Action::Budget(millis) => self.settings(|settings| settings.budget_millis = f64::from(millis)),
-            // What is typed is an address, whose identity nobody knows yet.
-            Action::Server(typed) => self.settings(|settings| {
-                settings.server = some(typed);
-                settings.trust = Trust::Loopback;
-            }),
+            Action::Server(typed) => {
+                let typed = self.shared.instance.typing(some(typed));
+                self.settings(|settings| *settings = typed);
+            }
             Action::PickServer(id) => {
                 let picked = self.shared.instance.picking(&id);
                 self.settings(|settings| *settings = picked);

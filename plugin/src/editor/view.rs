@@ -48,10 +48,11 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
         latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
         server: typed(&settings),
         servers: shared.instance.servers().into_iter().map(server).collect(),
-        discovery: shared.instance.servers_trouble(),
+        discovery: shared.instance.servers_trouble().map(|trouble| quoted(&trouble)),
         pairing: match shared.instance.pairing() {
             Pairing::None => gui::PairingView::None,
             Pairing::Wanted { server, problem } => {
+                let problem = problem.map(|problem| quoted(&problem));
                 gui::PairingView::AskCode { server, tries_left: None, problem }
             }
             Pairing::Busy { server } => gui::PairingView::Busy { server },
@@ -94,7 +95,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
     gui::LinkView {
         state,
         badge: badge.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · "),
-        sentence,
+        sentence: quoted(&sentence),
         suggestion_millis: engine.smallest_budget_millis.map(|least| least.ceil() as u32),
         // To whole milliseconds: what is shown, and no reason to draw anew for less.
         turnaround_millis: (turnaround.count > 0)
@@ -109,6 +110,11 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         warning: engine.error,
         server_name,
     }
+}
+
+/// Names of commands as people quote them: a backtick looks like an accent in the window's letters.
+fn quoted(sentence: &str) -> String {
+    sentence.replace('`', "\"")
 }
 
 /// The address that the player typed; empty where a server was picked, or none was.

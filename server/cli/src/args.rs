@@ -202,10 +202,10 @@ pub(crate) struct SettingArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Address for clients (UDP); anything but loopback is open to the network
+    /// Address for clients (UDP); on anything but loopback they must be paired
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address for /healthz, /readyz and /metrics (TCP)
+    /// Address for /healthz, /readyz and /metrics (TCP, plain and TLS); others need a token for the last
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
     /// Model to keep warm; may be repeated, the first is the default
@@ -218,17 +218,30 @@ pub(crate) struct SettingArgs {
 
 #[derive(Args)]
 #[command(after_help = format!(
-    "Example:\n  rehearsekit servers --seconds 5 --json\n\n\
+    "Examples:\n  rehearsekit servers --seconds 5 --json\n  rehearsekit servers forget closet\n\n\
      Servers are found by multicast DNS (UDP port 5353). Names are what servers say of themselves; who a server\n\
      is shows in its fingerprint. Where none is found, the reason is said as far as it can be known.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct ServersArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServersCommand>,
     /// Search for this long
     #[arg(long, value_name = "N", value_parser = seconds, default_value = "3")]
     pub(crate) seconds: Duration,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ServersCommand {
+    /// Forget a server that this computer is paired with; it has its own list of clients (`clients revoke` there)
+    #[command(after_help = "Example:\n  rehearsekit servers forget closet")]
+    Forget {
+        /// Its name, or the beginning of its fingerprint
+        #[arg(value_name = "NAME|FINGERPRINT")]
+        server: String,
+    },
 }
 
 #[derive(Args)]

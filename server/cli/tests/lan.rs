@@ -191,3 +191,67 @@ fn how_busy_a_server_is_can_be_seen_from_afar() {
     });
     assert!(open.into_iter().any(|open| open == 1), "the load never changed");
 }
+
+#[test]
+fn a_stranger_is_refused_then_paired_plays_finds_the_server_where_it_moved_and_is_shut_out() {
+    let lan = Lan::new();
+    let (folder, work) = (data_folder(), tempfile::tempdir().unwrap());
+    let server = Server::start(&lan, folder.path(), "[::]:7433", &[]);
+    let other_folder = data_folder();
+    let _other = Server::start(&lan, other_folder.path(), "[::]:7434", &["--set", "server_name=attic"]);
+    let on_stage = [("XDG_CONFIG_HOME", work.path().as_os_str())];
+    let stage = |words: &[&str]| lan.command(Side::Stage, COMMAND, &on_stage).args(words).output().unwrap();
+    let in_closet = |words: &[&str]| {
+        let mut command =
+            lan.command(Side::Closet, COMMAND, &[("REHEARSEKIT_DATA", folder.path().as_os_str())]);
+        command.args(words);
+        command
+    };
+    let song = song(work.path(), "song.wav", 44_100, 2, 88_200);
+    let out = work.path().join("out");
+    let (song, out) = (song.to_str().unwrap(), out.to_str().unwrap());
+    let play =
+        |server: &str| stage(&["stream", song, "--server", server, "--pace", "fast", "--json", "--out", out]);
+
+    let told = stderr(&play("10.77.0.1:7433"));
+    assert!(told.contains("not paired") && told.contains("rehearsekit pair"), "{told}");
+    let pair = |code: &str| {
+        stage(&["pair", "--with", "closet", "--code", code, "--name", "drummer's laptop", "--json"])
+    };
+    let told = stderr(&pair("1234-5678"));
+    assert!(told.contains("shows no code"), "{told}");
+    let showing = in_closet(&["pair", "--json"]);
+    let mut showing = lan.start(&showing);
+    let code = serde_json::from_str::<Value>(&showing.line()).unwrap()["code"].as_str().unwrap().to_owned();
+    let wrong = if code.starts_with('0') { "1111-1111" } else { "0000-0000" };
+    let told = stderr(&pair(wrong));
+    assert!(told.contains("wrong"), "{told}");
+    let paired = json(&pair(&code));
+    assert_eq!(
+        (paired["fingerprint"].as_str(), &paired["server"]),
+        (Some(&*server.fingerprint), &"closet".into())
+    );
+    assert!(showing.ended().success(), "who showed the code is told");
+
+    // By its name, as the usual one, and at an address it never had.
+    assert!(json(&play("closet"))["hops"].as_u64().unwrap() > 0);
+    assert!(json(&play(""))["hops"].as_u64().unwrap() > 0);
+    for (gone, cable) in [("10.77.0.1/24", "lan0"), ("10.77.1.1/24", "lan1")] {
+        lan.ip(Side::Closet, &["addr", "del", gone, "dev", cable]);
+    }
+    for (gone, cable) in [("fd77:0::1/64", "lan0"), ("fd77:1::1/64", "lan1")] {
+        lan.ip(Side::Closet, &["addr", "del", gone, "dev", cable]);
+    }
+    lan.ip(Side::Closet, &["addr", "add", "10.77.0.9/24", "dev", "lan0"]);
+    assert!(json(&play("closet"))["hops"].as_u64().unwrap() > 0, "found again by its identity");
+    let listed = json(&in_closet(&["clients", "list", "--json"]).output().unwrap());
+    assert_eq!(listed["clients"][0]["name"], "drummer's laptop", "{listed}");
+    let revoked = in_closet(&["clients", "revoke", "drummer's laptop"]).output().unwrap();
+    assert!(revoked.status.success(), "{}", stderr(&revoked));
+    let told = stderr(&play("closet"));
+    assert!(told.contains("says no") && told.contains("shut"), "{told}");
+    let forgotten = stage(&["servers", "forget", "closet"]);
+    assert!(forgotten.status.success(), "{}", stderr(&forgotten));
+    let told = stderr(&stage(&["servers", "forget", "closet"]));
+    assert!(told.contains("not paired with"), "{told}");
+}

@@ -11,6 +11,7 @@ use std::{
 };
 
 use common::{assert_refused, json, rehearsekit, stderr};
+use rehearsekit_server::pairing::{Ending, PairingDesk};
 use serde_json::Value;
 
 fn command(data: &Path, args: &[&str]) -> Command {
@@ -69,6 +70,21 @@ fn a_code_is_shown_and_ctrl_c_takes_it_back() {
     assert_eq!((&event["why"], exit), (&"withdrawn".into(), Some(1)));
     assert!(said.contains("error: the code was taken back"), "{said}");
     assert!(code_file(data.path())["code"].is_null());
+}
+
+#[test]
+fn who_is_paired_is_said_and_ends_the_command_well() {
+    let data = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(data.path());
+    pair.event();
+    // What a server does at the other end of the file.
+    let ending = Ending::Paired { name: "drummer's laptop".to_owned(), id: "3f9a01c2".to_owned() };
+    let id = code_file(data.path())["id"].as_str().unwrap().to_owned();
+    PairingDesk::of(data.path()).end(&id, ending).unwrap();
+    let (event, exit, said) = pair.end();
+    let told = (&event["event"], &event["name"], &event["id"]);
+    assert_eq!(told, (&"paired".into(), &"drummer's laptop".into(), &"3f9a01c2".into()));
+    assert_eq!((exit, said.as_str()), (Some(0), ""));
 }
 
 #[test]

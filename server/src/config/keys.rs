@@ -26,14 +26,14 @@ const MAX_THREADS: usize = 256;
 pub(super) const KEYS: &[Key] = &[
     Key {
         name: "listen",
-        about: "UDP address of the link (QUIC)",
+        about: "UDP address of the link (QUIC); clients from other machines must be paired",
         right: "write an IP address and a port, like 127.0.0.1:7433, 0.0.0.0:7433 or [::]:7433",
         set: |config, value| assign(&mut config.listen, address(value)),
         show: |config| quoted(&config.listen.to_string()),
     },
     Key {
         name: "http",
-        about: "TCP address of /healthz, /readyz and /metrics",
+        about: "TCP address of /healthz, /readyz and /metrics, plain and TLS; other machines need a token for the last",
         right: "write an IP address and a port, like 127.0.0.1:7480, 0.0.0.0:7480 or [::]:7480",
         set: |config, value| assign(&mut config.http, address(value)),
         show: |config| quoted(&config.http.to_string()),

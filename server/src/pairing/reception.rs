@@ -13,11 +13,11 @@ use std::{
 };
 
 use rehearsekit_protocol::{
-    Half, PairProof, PairStart, Paired, PairingCode, Refusal, RefusalCode,
+    Half, PairProof, PairStart, Paired, PairingCode, Refusal,
     pairing::{Channel, PairingError, ServerPairing},
 };
 
-use super::{CODE_LIVES, ENDINGS_TOLD_SECONDS, Ending, NotedBy, PairingDesk, Written};
+use super::{ENDINGS_TOLD_SECONDS, Ending, NotedBy, PairingDesk, Written, words};
 use crate::{
     clients::{Client, ClientBook, ClientsError},
     private::{self, Lock, PrivateError, Stamp},
@@ -70,10 +70,6 @@ fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn no(code: RefusalCode, message: impl AsRef<str>) -> Refusal {
-    Refusal::new(code, message.as_ref(), None)
-}
-
 impl Reception {
     pub(crate) fn new(data: &Path, server_name: &str, address: SocketAddr) -> Self {
         let memory = Memory {
@@ -104,8 +100,7 @@ impl Reception {
     pub(crate) fn begin(&self, start: &PairStart, channel: Channel) -> Result<(Attempt, Half), Refusal> {
         self.hold_pace(Instant::now())?;
         if self.memory().halves.contains(&start.half) {
-            let words = "this attempt to pair repeats an earlier one; begin again";
-            return Err(no(RefusalCode::Replayed, words));
+            return Err(words::replayed());
         }
         let (id, code, tries_left) = self.take_try()?;
         {
@@ -132,27 +127,20 @@ impl Reception {
             Err(PairingError::WrongCode) => return Err(self.wrong(&attempt.id, attempt.tries_left)),
             Err(PairingError::Intercepted) => {
                 self.end(&attempt.id, Ending::Intercepted);
-                return Err(no(
-                    RefusalCode::Intercepted,
-                    format!(
-                        "the code is right, but somebody sits between this computer and {} and pretends to be it; \
-                         nothing was paired, and the code is worth nothing any more: look who else is in this network",
-                        self.noted_by.server
-                    ),
-                ));
+                return Err(words::intercepted(&self.noted_by.server));
             }
         };
         let held = Lock::take(self.book.folder()).map_err(|error| self.trouble(&error))?;
         let written = self.living()?;
         if written.id != attempt.id {
-            return Err(self.no_code());
+            return Err(words::no_code(&self.noted_by.server));
         }
         let added = self.book.add_under(&held, &attempt.name).or_else(|error| match error {
             ClientsError::Nameless => self.book.add_under(&held, "a client without a name"),
             other => Err(other),
         });
         let (client, token) = added.map_err(|error| match error {
-            ClientsError::Full => no(RefusalCode::Full, error.to_string()),
+            ClientsError::Full => words::full(&error.to_string()),
             other => self.trouble(&other),
         })?;
         let ending = Ending::Paired { name: client.name.clone(), id: client.id.clone() };
@@ -201,8 +189,7 @@ impl Reception {
         let since = now.saturating_duration_since(memory.room_at).as_secs_f64();
         (memory.room, memory.room_at) = ((memory.room + since * PER_SECOND).min(BURST), now);
         if memory.room < 1.0 {
-            let words = "too many want to be paired at once; try again in some seconds";
-            return Err(no(RefusalCode::Busy, words));
+            return Err(words::too_many());
         }
         memory.room -= 1.0;
         Ok(())
@@ -214,7 +201,7 @@ impl Reception {
         let written = self.living()?;
         if written.tries_left == 0 {
             self.end_under_lock(&written.id, Ending::TriesOver);
-            return Err(self.tries_over());
+            return Err(words::tries_over(&self.noted_by.server));
         }
         let left = written.tries_left - 1;
         let taken = self.desk.change(&written.id, |written| written.tries_left = left);
@@ -226,18 +213,18 @@ impl Reception {
     /// The code that is shown now, if it may still be used; otherwise why not. For who has the lock.
     fn living(&self) -> Result<Written, Refusal> {
         let written = self.desk.read().map_err(|error| self.trouble(&error))?;
-        let Some(written) = written else { return Err(self.no_code()) };
+        let Some(written) = written else { return Err(words::no_code(&self.noted_by.server)) };
         if let Some((ending, at)) = &written.ended {
             let is_recent = private::unix_now().abs_diff(*at) < ENDINGS_TOLD_SECONDS;
             return Err(match ending {
-                Ending::TriesOver if is_recent => self.tries_over(),
-                Ending::Expired if is_recent => self.expired(),
-                _ => self.no_code(),
+                Ending::TriesOver if is_recent => words::tries_over(&self.noted_by.server),
+                Ending::Expired if is_recent => words::expired(&self.noted_by.server),
+                _ => words::no_code(&self.noted_by.server),
             });
         }
         if self.is_over(&written) {
             self.end_under_lock(&written.id, Ending::Expired);
-            return Err(self.expired());
+            return Err(words::expired(&self.noted_by.server));
         }
         Ok(written)
     }
@@ -271,52 +258,20 @@ impl Reception {
         if tries_left == 0 {
             self.end(id, Ending::TriesOver);
         }
-        let rest = match tries_left {
-            0 => format!(
-                "and that was the last try: run `rehearsekit pair` on {} for a new one",
-                self.noted_by.server
-            ),
-            1 => "one try is left".to_owned(),
-            n => format!("{n} tries are left"),
-        };
-        no(RefusalCode::WrongCode, format!("the code is wrong; {rest}"))
-    }
-
-    fn no_code(&self) -> Refusal {
-        let name = &self.noted_by.server;
-        no(
-            RefusalCode::NoCode,
-            format!("{name} shows no code now: run `rehearsekit pair` on it and type what it shows"),
-        )
-    }
-
-    fn expired(&self) -> Refusal {
-        let (name, minutes) = (&self.noted_by.server, CODE_LIVES.as_secs() / 60);
-        let words = format!(
-            "the code has expired, it lives for {minutes} minutes: run `rehearsekit pair` on {name} for a new one"
-        );
-        no(RefusalCode::CodeExpired, words)
-    }
-
-    fn tries_over(&self) -> Refusal {
-        let name = &self.noted_by.server;
-        let words = format!(
-            "the code was mistyped too often and is worth nothing any more: run `rehearsekit pair` on {name} for a new one"
-        );
-        no(RefusalCode::TriesOver, words)
+        words::wrong(&self.noted_by.server, tries_left)
     }
 
     fn trouble(&self, error: &dyn std::error::Error) -> Refusal {
         tracing::error!("pairing does not work: {error}");
-        no(RefusalCode::Busy, format!("{} cannot pair now; its log says why", self.noted_by.server))
+        words::trouble(&self.noted_by.server)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rehearsekit_protocol::pairing::ClientPairing;
+    use rehearsekit_protocol::{RefusalCode, pairing::ClientPairing};
 
-    use super::*;
+    use super::{super::CODE_LIVES, *};
 
     const CHANNEL: Channel = [1; 32];
 

@@ -18,12 +18,16 @@ use crate::{ServeError, guests::Guests, identity::Identity, session, state::Shar
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes of a whole connection that may wait here unread.
 const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// While it has no session: control messages fit, and no stream of packets may even be opened.
+const WAITING_WINDOW_BYTES: u32 = 32 * 1024;
 /// Bytes of stems that may be on their way to one client.
 const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// A connection on which nothing at all arrives is gone after this.
 const IDLE: Duration = Duration::from_secs(5);
-/// The same while it has no session: control messages fit, and no stream of packets may even be opened.
-const WAITING_WINDOW_BYTES: u32 = 32 * 1024;
+/// A datagram counts as lost when another that was sent so many later is acknowledged, or when it is so many round trips
+/// old. QUIC's own 3 and 9/8 take Wi-Fi's reordering for loss: see the client, which says the same.
+const LOST_BEHIND_DATAGRAMS: u32 = 128;
+const LOST_AFTER_ROUND_TRIPS: f32 = 1.75;
 /// Connections without a session that one address may have; a band behind one router starts at once.
 const WAITING_PER_ADDRESS: usize = 24;
 /// Connections besides the sessions: handshakes, refusals, goodbyes.
@@ -78,6 +82,8 @@ fn transport() -> TransportConfig {
         .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
         .initial_rtt(Duration::from_millis(20))
         .ack_frequency_config(Some(frequency))
+        .packet_threshold(LOST_BEHIND_DATAGRAMS)
+        .time_threshold(LOST_AFTER_ROUND_TRIPS)
         .datagram_receive_buffer_size(None)
         .congestion_controller_factory(Arc::new(steady::Steady));
     transport
@@ -121,6 +127,7 @@ fn greet(
     let handshakes = guests.waiting();
     if handshakes > UNPROVEN_HANDSHAKES && !incoming.remote_address_validated() && incoming.may_retry() {
         // Costs us no memory; an error would only mean that it was proven after all.
+        shared.metrics.connections_unproven.add(1);
         let _ = incoming.retry();
         return;
     }

@@ -63,7 +63,7 @@ impl Door<'_> {
         match event {
             ServerEvent::Hello { client_name, version } => {
                 tracing::debug!(client_name, version, "hello");
-                tracing::Span::current().record("client", client_name);
+                tracing::Span::current().record("says", client_name);
             }
             ServerEvent::Open(request) if self.is_near || self.visitor.is_some() => return Ok(Some(request)),
             ServerEvent::Open(_) => return Err(self.refuse(control, self.shared.trust.not_paired()).await),

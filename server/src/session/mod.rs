@@ -117,7 +117,9 @@ pub(crate) async fn serve(
     };
     shared.metrics.connections.add(1);
     shared.metrics.connections_total.add(1);
-    let span = tracing::info_span!("connection", %address, session = tracing::field::Empty, client = tracing::field::Empty);
+    // What it says it is called, and the paired client that it is.
+    use tracing::field::Empty;
+    let span = tracing::info_span!("connection", %address, session = Empty, says = Empty, client = Empty);
     let end = converse(&connection, &shared, &mut guest, &mut life).instrument(span.clone()).await;
     let (kind, text) = end.told();
     span.in_scope(|| tracing::info!(kind, "ended: {text}"));
@@ -136,10 +138,13 @@ async fn converse(
     life: &mut watch::Receiver<Life>,
 ) -> End {
     let start = Instant::now();
-    let streams = match timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()).await {
-        Ok(Ok(streams)) => streams,
-        Ok(Err(error)) => return End::Gone(error.to_string()),
-        Err(_) => return SessionError::Handshake.into(),
+    let streams = tokio::select! {
+        streams = timeout_at(start + HANDSHAKE_WITHIN, connection.accept_bi()) => match streams {
+            Ok(Ok(streams)) => streams,
+            Ok(Err(error)) => return End::Gone(error.to_string()),
+            Err(_) => return SessionError::Handshake.into(),
+        },
+        () = Life::over(life) => return End::Shutdown,
     };
     let (name, models) = (&shared.config.server_name, &shared.config.models);
     let session = ServerSession::speaking(gate::versions(shared, connection), name, models, Duration::ZERO);

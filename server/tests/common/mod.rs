@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod engine;
-mod stranger;
+pub(crate) mod stranger;
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,6 @@ use std::{
 };
 
 pub(crate) use engine::HalfEngine;
-pub(crate) use stranger::*;
 
 use rehearsekit_protocol::{
     ALPN, ClientMessage, FrameReader, Mode, OpenRequest, Opened, PROTOCOL_VERSIONS, Packet, PacketHeader,

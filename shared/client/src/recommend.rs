@@ -21,7 +21,7 @@ pub struct Situation<'a> {
     pub offers: &'a [BudgetOffer],
     /// In ms, as [`LinkStats`](crate::LinkStats) has it.
     pub shadow: &'a ShadowFigures,
-    /// What was missed in this session, in whatever unit: without any, nothing is recommended.
+    /// What was missed in this session, in whatever unit: without any, no larger budget is recommended.
     pub missed: u64,
 }
 
@@ -37,9 +37,6 @@ pub struct Recommendation {
 /// What to recommend now, given what was recommended a moment ago.
 pub fn recommend(now: Situation<'_>, standing: Option<&Recommendation>) -> Option<Recommendation> {
     let Situation { budget_millis, shadow, missed, .. } = now;
-    if missed == 0 {
-        return None;
-    }
     if shadow.breaks > BREAKS_FORGIVEN {
         let times = shadow.breaks;
         let sentence = format!(
@@ -47,7 +44,7 @@ pub fn recommend(now: Situation<'_>, standing: Option<&Recommendation>) -> Optio
         );
         return Some(Recommendation { millis: None, sentence });
     }
-    let needed = shadow.needed?;
+    let needed = shadow.needed.filter(|_| missed > 0)?;
     let enough = if standing.is_some() { budget_millis * (1.0 - CLEAR) } else { budget_millis };
     if needed <= enough {
         return None;

@@ -23,7 +23,7 @@ const SHALLOWEST: Duration = Duration::from_millis(5);
 const STEP: f64 = 1.5;
 /// A host may be this far from real time over one chunk's way, and two blocks, and is still an honest clock.
 const HONEST: Duration = Duration::from_millis(60);
-/// Arrivals that are remembered to tell what a chunk that never came would have needed.
+/// Arrivals, and echoes, that are remembered to tell what a chunk that never came would have needed.
 const REMEMBERED: usize = 512;
 
 /// A chunk that is here. All positions are wire frames.
@@ -95,6 +95,8 @@ pub(crate) struct Shadow {
     stretches: VecDeque<Stretch>,
     /// In the order of arrival.
     arrivals: VecDeque<Measured>,
+    /// The host's position when a heartbeat came back, and how many frames it had been away.
+    echoes: VecDeque<(u64, u64)>,
     /// What the server took at the least.
     least_server: Option<u64>,
     /// Frames that never came, to be counted in whole chunks.
@@ -147,6 +149,7 @@ impl Shadow {
             depths: std::array::from_fn(depth),
             stretches: VecDeque::new(),
             arrivals: VecDeque::new(),
+            echoes: VecDeque::new(),
             least_server: None,
             missing_frames: 0,
         }
@@ -179,11 +182,19 @@ impl Shadow {
         self.count(position, needed, link, 1);
     }
 
+    /// A heartbeat has come back.
+    pub(crate) fn echo(&mut self, round_trip: Duration, position: u64) {
+        if self.echoes.len() == REMEMBERED {
+            self.echoes.pop_front();
+        }
+        self.echoes.push_back((position, self.plan.frames(round_trip)));
+    }
+
     /// These frames never came, though the connection lives: given up on one side or the other, because at this
     /// latency they would have been late. The next chunk that did come tells how deep a buffer they needed. If it was the
-    /// link that kept it waiting, it kept these waiting as well, and they would have come with it. If it was the server,
-    /// which drops what it cannot do in time, all that is known is that this latency was too little. `position` as in
-    /// [`Arrival`].
+    /// link that kept things waiting, a heartbeat among them, they would have come with that one. If it was the server
+    /// alone, which drops what it cannot do in time, all that is known is that this latency was too little. `position` as
+    /// in [`Arrival`].
     pub(crate) fn gave_up(&mut self, frames: &Range<u64>, position: u64) {
         let hop_frames = self.plan.hop_frames;
         let chunks = |frames: u64| frames.div_ceil(hop_frames);
@@ -195,7 +206,12 @@ impl Shadow {
             self.stretch(position).lost += more;
             return;
         };
-        let servers_doing = server.saturating_sub(self.least_server.unwrap_or(server)) > link;
+        // In the time between these frames and the next chunk's arrival: after a stall of the link the server has to
+        // catch up, so that its own time says nothing.
+        let meanwhile = frames.start..=first_frame + needed;
+        let echoes = self.echoes.iter().filter(|(position, _)| meanwhile.contains(position));
+        let link_waited = echoes.map(|(_, away)| *away).max().unwrap_or_default().max(link);
+        let servers_doing = server.saturating_sub(self.least_server.unwrap_or(server)) > link_waited;
         let before = if servers_doing { 0 } else { first_frame - frames.start };
         let needed = (needed + before).max(self.plan.latency_frames + 1);
         self.count(position, needed, link + before, more);

@@ -164,6 +164,8 @@ impl Session<'_> {
                             for event in &events {
                                 if let ClientEvent::Echo { round_trip, .. } = event {
                                     self.counters.round_trip.add(*round_trip);
+                                    let position = self.account.newest();
+                                    self.counters.to_shadow(|shadow| shadow.echo(*round_trip, position));
                                 }
                             }
                             if let Some(reason) = goodbye_in(&events) {

@@ -27,13 +27,13 @@ pub enum CannotAnnounce {
 
 /// Announces one server until it is dropped; then it says goodbye (which takes a moment, at most two seconds).
 pub struct Announcer {
-    daemon: Daemon,
     listening: SocketAddr,
     said: Mutex<Said>,
 }
 
-/// What was announced last, and when.
+/// What was announced last, by which thread, and when.
 struct Said {
+    daemon: Daemon,
     announcement: Announcement,
     at: Instant,
 }
@@ -53,22 +53,33 @@ impl Announcer {
         let announcement = Announcement { quic_port: listening.port(), ..announcement };
         let daemon = Daemon::start()?;
         daemon.handle.register(service(&announcement, listening)?)?;
-        Ok(Self { daemon, listening, said: Mutex::new(Said { announcement, at: Instant::now() }) })
+        let said = Said { daemon, announcement, at: Instant::now() };
+        Ok(Self { listening, said: Mutex::new(said) })
     }
 
     /// Tells how busy the server is now. Call it as often as you like and again while nothing changes: at most one
-    /// update in six seconds goes out, and one that was held back goes with a later call.
+    /// update in six seconds goes out, and one that was held back goes with a later call. So does a whole new
+    /// announcement, should the library have broken down.
     pub fn update(&self, load: Load) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.announcement.load == load || said.at.elapsed() < BETWEEN_UPDATES {
+        let dead = said.daemon.is_dead();
+        if (said.announcement.load == load && !dead) || said.at.elapsed() < BETWEEN_UPDATES {
             return;
         }
         said.announcement.load = load;
         said.at = Instant::now();
-        let again = service(&said.announcement, self.listening);
-        if let Err(error) = again.and_then(|service| self.daemon.handle.register(service)) {
-            tracing::debug!(%error, "an announcement could not be updated");
+        if let Err(error) = said.again(self.listening, dead) {
+            tracing::warn!(%error, "an announcement could not be updated");
         }
+    }
+}
+
+impl Said {
+    fn again(&mut self, listening: SocketAddr, dead: bool) -> Result<(), mdns_sd::Error> {
+        if dead {
+            self.daemon = Daemon::start()?;
+        }
+        self.daemon.handle.register(service(&self.announcement, listening)?)
     }
 }
 
@@ -92,4 +103,30 @@ fn service(announcement: &Announcement, listening: SocketAddr) -> Result<Service
     // asked about for a second before it is told.
     service.set_requires_probe(false);
     Ok(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::announcement::tests::closet;
+
+    #[test]
+    fn nothing_is_announced_that_nobody_else_can_reach() {
+        for address in ["127.0.0.1:7433", "[::1]:7433", "[::ffff:127.0.0.1]:7433"] {
+            let refused = Announcer::start(closet(), address.parse().unwrap());
+            assert!(matches!(refused, Err(CannotAnnounce::Loopback(_))), "{address}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_listened_on_is_announced() {
+        let made = |address: &str| service(&closet(), address.parse().unwrap()).unwrap();
+        let one = made("192.0.2.7:7433");
+        assert!(!one.is_addr_auto());
+        assert_eq!(one.get_addresses().iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.7"]);
+        for everything in ["0.0.0.0:7433", "[::]:7433"] {
+            assert!(made(everything).is_addr_auto() && made(everything).get_addresses().is_empty());
+        }
+        assert_eq!(one.get_property_val_str("name"), Some("closet"));
+    }
 }

@@ -23,6 +23,11 @@ impl Daemon {
         let alive = handle.monitor()?;
         Ok(Self { handle, alive })
     }
+
+    /// Whether the thread has ended by itself, as it does when the library panics.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.alive.is_disconnected()
+    }
 }
 
 impl Drop for Daemon {

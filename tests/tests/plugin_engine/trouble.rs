@@ -8,10 +8,10 @@ use rehearsekit_tests::{
     plugin_host::Host,
 };
 
-const RATE: u32 = 48_000;
+pub(crate) const RATE: u32 = 48_000;
 
 /// Two notes: smooth, so that a step shows.
-fn song(channel: usize, position: u64) -> f32 {
+pub(crate) fn song(channel: usize, position: u64) -> f32 {
     let t = position as f64 / f64::from(RATE) * std::f64::consts::TAU;
     let low = 110.0 * (channel + 1) as f64;
     (0.4 * (t * low).sin() + 0.2 * (t * 291.0).sin()) as f32
@@ -22,7 +22,7 @@ const STEEPEST: f32 = 0.4 * 0.0289 + 0.2 * 0.0382;
 /// What a fade over a slot adds when all of the song comes or goes.
 const FADE: f32 = 0.6 / 64.0;
 
-fn host(server: impl ToString) -> Host {
+pub(crate) fn host(server: impl ToString) -> Host {
     let settings =
         Settings { server: Some(server.to_string()), model: Some("two".to_owned()), ..Settings::default() };
     let mut host = Host::new(settings, AudioSetup::new(RATE, 480, false));
@@ -30,19 +30,19 @@ fn host(server: impl ToString) -> Host {
     host
 }
 
-fn until_live(host: &mut Host) {
+pub(crate) fn until_live(host: &mut Host) {
     let from = host.played() + u64::from(RATE) / 4;
     host.play_until("live", song, |host, view| {
         view.link == LinkView::Live && !view.bridging && host.played() > from
     });
 }
 
-fn until_bridged(host: &mut Host) {
+pub(crate) fn until_bridged(host: &mut Host) {
     host.play_until("bridged", song, |_, view| view.bridging);
 }
 
 /// Every sample lies between the song without the vocals and the song, and none steps further than a fade does.
-fn check(host: &Host) {
+pub(crate) fn check(host: &Host) {
     let latency = u64::from(host.engine.latency_frames());
     for (channel, main) in host.out.main.iter().enumerate() {
         let mut before = 0.0;

@@ -19,13 +19,13 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// A screen of 1400 by 900.
+    /// A screen of 1400 by 900, whose keys do not repeat: on a busy machine a short press is a long one.
     pub(crate) fn start(number: u32) -> Result<Self> {
         let display = format!(":{number}");
         let quiet = |command: &mut Command| {
             Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
         };
-        let server = quiet(Command::new("Xvfb").args([&display, "-screen", "0", "1400x900x24"]))?;
+        let server = quiet(Command::new("Xvfb").args([&display, "-screen", "0", "1400x900x24", "-r"]))?;
         let socket = format!("/tmp/.X11-unix/X{number}");
         let began = Instant::now();
         while !Path::new(&socket).exists() {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use rehearsekit_client::{
-    DEFAULT_SERVER, LinkError, LinkState, NewPairing, PairRequest, PairingCode, PairingFailure, RefusalCode,
-    Target, pair,
+    DEFAULT_SERVER, Fingerprint, LinkError, LinkState, NewPairing, PairRequest, PairingCode, PairingFailure,
+    RefusalCode, Target, pair,
 };
 
 use super::Instance;
@@ -80,6 +80,13 @@ impl Instance {
         Settings { server, trust, ..self.settings() }
     }
 
+    /// The settings with a server at this address (`HOST:PORT`, or the name of a paired one; none is the usual one).
+    /// For [`Self::configure`].
+    pub fn typing(&self, address: Option<String>) -> Settings {
+        *lock(&self.attempt) = Attempt::None;
+        Settings { server: address, trust: Trust::Loopback, ..self.settings() }
+    }
+
     /// Where pairing with the picked server has got to.
     pub fn pairing(&self) -> Pairing {
         let known = self.keyring.list().unwrap_or_default();
@@ -127,7 +134,9 @@ impl Instance {
             (Err(problem), _) => *attempt = Attempt::Failed(problem),
             (_, None) => *attempt = Attempt::Failed("the network cannot be started".to_owned()),
             (Ok(request), Some(network)) => {
-                network.browse();
+                if is_looked_for(request.expected, &request.server) {
+                    network.browse();
+                }
                 let number = self.next_attempt();
                 *attempt = Attempt::Busy(number);
                 network.handle().spawn(attempt_to_pair(Arc::downgrade(self), request, number));
@@ -202,6 +211,11 @@ fn computer() -> String {
     let name = gethostname::gethostname().to_string_lossy().into_owned();
     let end = (0..=name.len().min(64)).rev().find(|&at| name.is_char_boundary(at)).unwrap_or(0);
     name[..end].to_owned()
+}
+
+/// Whether a server is looked for among those that announce themselves: one on this computer stays where it is.
+pub(super) fn is_looked_for(identity: Option<Fingerprint>, address: &str) -> bool {
+    identity.is_some() && !is_here(address)
 }
 
 fn is_here(address: &str) -> bool {

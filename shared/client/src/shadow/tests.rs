@@ -176,6 +176,10 @@ fn what_was_given_up_needed_to_wait_for_the_next_that_came() {
     let figures = shadow.figures();
     assert_eq!((figures.worst, figures.chunks), ((LATENCY + 1) as f64, 6));
     assert_eq!(shadow.stretches[0].worst_link, 48);
+    // Unless a heartbeat had to wait as well: then the server only catches up.
+    shadow.echo(Duration::from_millis(150), 5 * HOP);
+    shadow.gave_up(&(HOP..5 * HOP), 80_000);
+    assert_eq!(shadow.figures().worst, (4 * HOP + ALGORITHMIC + 60 * 48) as f64);
     // Never less than what this latency was: it was there, and it was not enough.
     let mut shadow = self::shadow();
     shadow.arrived(Arrival {

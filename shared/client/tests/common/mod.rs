@@ -7,7 +7,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -19,7 +19,7 @@ use rehearsekit_client::{Decimation, Finder, Fingerprint, Link, LinkConfig, Link
 use rehearsekit_playout::{MAX_TRAVELLING_CHANNELS, MixSlot, SLOT_FRAMES, StemSlot};
 use rehearsekit_protocol::{
     ALPN, Arranger, MAX_PACKET_BYTES, Mode, OpenRequest, Opened, Packet, PacketHeader, PacketKind, Refusal,
-    Run, ServerEvent, ServerSession,
+    Run, ServerEvent, ServerSession, Token,
 };
 
 /// Long enough for any machine; reached only when something hangs.
@@ -58,6 +58,8 @@ pub(crate) struct Seen {
     pub(crate) goodbyes: AtomicU64,
     pub(crate) epochs: AtomicU64,
     pub(crate) ends: AtomicU64,
+    /// What the last client showed.
+    pub(crate) token: Mutex<Option<Token>>,
     /// For [`Manner::FallsSilent`]: speak again.
     pub(crate) recovered: AtomicBool,
 }
@@ -201,6 +203,7 @@ async fn on_event(
             control.take_outgoing();
             send.write_all(bytes).await?;
         }
+        (ServerEvent::Identify(token), _) => *seen.token.lock().unwrap() = Some(token),
         (ServerEvent::Open(_), Manner::Refuse(refusal)) => control.refuse(refusal.clone()),
         (ServerEvent::Open(request), _) => {
             seen.sessions.fetch_add(1, Relaxed);

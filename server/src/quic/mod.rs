@@ -1,9 +1,14 @@
 //! The endpoint: who may connect, how many, how the transport is tuned. What happens inside a connection
 //! is `session`'s business; this module must not look at audio or messages.
 
+mod pace;
 mod steady;
 
-use std::{net::UdpSocket, sync::Arc, time::Duration};
+use std::{
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use quinn::{
     AckFrequencyConfig, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime,
@@ -11,6 +16,8 @@ use quinn::{
 };
 use rehearsekit_protocol::{ALPN, MAX_CONCURRENT_UNI};
 use tokio::{sync::watch, task::JoinSet};
+
+use pace::Paces;
 
 use crate::{ServeError, guests::Guests, identity::Identity, session, state::Shared};
 
@@ -100,11 +107,19 @@ pub(crate) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, life: watch:
     let mut own_life = life.clone();
     let most = shared.config.max_sessions + SPARE_CONNECTIONS;
     let guests = Guests::new(most, WAITING_PER_ADDRESS);
+    let (paces, start) = (Paces::default(), Instant::now());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
-                Some(incoming) => greet(incoming, &shared, &guests, &life, &mut connections),
+                Some(incoming) => {
+                    let proven = incoming.remote_address_validated();
+                    let address = incoming.remote_address().ip();
+                    // A program on this machine has easier ways to be a nuisance.
+                    let in_pace =
+                        shared.trust.is_near(address) || paces.allow(address, proven, start.elapsed());
+                    greet(incoming, in_pace, &shared, &guests, &life, &mut connections);
+                }
                 None => break,
             },
             Some(ended) = connections.join_next() => note_panic(&shared, ended),
@@ -118,6 +133,7 @@ pub(crate) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, life: watch:
 
 fn greet(
     incoming: Incoming,
+    in_pace: bool,
     shared: &Arc<Shared>,
     guests: &Arc<Guests>,
     life: &watch::Receiver<Life>,
@@ -125,10 +141,17 @@ fn greet(
 ) {
     let address = incoming.remote_address().ip();
     let handshakes = guests.waiting();
-    if handshakes > UNPROVEN_HANDSHAKES && !incoming.remote_address_validated() && incoming.may_retry() {
+    let unproven = !incoming.remote_address_validated() && incoming.may_retry();
+    if unproven && (handshakes > UNPROVEN_HANDSHAKES || !in_pace) {
         // Costs us no memory; an error would only mean that it was proven after all.
         shared.metrics.connections_unproven.add(1);
         let _ = incoming.retry();
+        return;
+    }
+    if !in_pace {
+        // Not a word: who means it repeats its hello in a second, and may have a turn by then.
+        shared.metrics.connections_refused.add(1);
+        incoming.ignore();
         return;
     }
     match guests.enter(address) {

@@ -194,9 +194,12 @@ pub(super) fn chunks(data: &[u8]) {
                 gone.iter().for_each(|hole| shadow.gave_up(hole, newest));
             }
             _ => {
-                let first_frame = newest.saturating_sub(u64::from(script.word() % 8_192));
-                let frames = u32::from(script.word() % 512) + 1;
+                // Most of them on a grid, as chunks are that fit to one another; some one frame off.
                 let far = script.byte();
+                let grid = if far & 0x30 == 0 { 1 } else { 64 };
+                let back = u64::from(script.byte()) * grid + u64::from(far >> 6 & 1);
+                let first_frame = newest.saturating_sub(back);
+                let frames = u32::from(script.byte() % 8 + 1) * grid as u32 + u32::from(far >> 7);
                 let needed_through = match far & 3 {
                     0 => u64::MAX,
                     1 => first_frame + u64::from(frames),

@@ -101,6 +101,9 @@ pub(super) fn pairing(data: &[u8]) {
 
     let mut client = PairingSession::new(&code, "laptop", ours, Duration::ZERO).expect("a good name");
     let start = ClientPairing::new(&code, "laptop", ours).start().clone();
+    // A point of the curve whose key the script does not know, from the server's side.
+    let mut forged = start.half;
+    forged[0] = b'B';
     let session = ServerSession::speaking(LAN_VERSIONS, "closet", &["m".into()], Duration::ZERO);
     let mut server = Desk {
         session: session.expect("good names"),
@@ -122,13 +125,42 @@ pub(super) fn pairing(data: &[u8]) {
             3..=5 => on_the_way(server.session.take_outgoing(), &mut script),
             6 => {
                 let count = usize::from(script.byte());
-                let bytes = script.bytes(count);
+                let bytes = match count & 1 {
+                    0 => script.bytes(count >> 1),
+                    // What somebody who has heard of a pairing, but not the code, would prove.
+                    _ => {
+                        let proof =
+                            PairProof { of_code: [script.byte(); 32], of_channel: [script.byte(); 32] };
+                        let mut bytes = Vec::new();
+                        ClientMessage::PairProof(proof).encode(&mut bytes).expect("a good message");
+                        bytes
+                    }
+                };
                 server.hear(&bytes, may_pair, &start);
                 continue;
             }
             _ => {
                 let count = usize::from(script.byte());
-                script.bytes(count)
+                match count & 3 {
+                    0 => script.bytes(count >> 2),
+                    // What somebody who pretends to be the server would say.
+                    kind => {
+                        let proof =
+                            PairProof { of_code: [script.byte(); 32], of_channel: [script.byte(); 32] };
+                        let message = match kind {
+                            1 => ServerMessage::PairReply(forged),
+                            2 => ServerMessage::Paired(Paired { proof, token: Token([9; Token::BYTES]) }),
+                            _ => ServerMessage::Welcome {
+                                version: 3,
+                                server_name: "x".into(),
+                                models: vec!["m".into()],
+                            },
+                        };
+                        let mut bytes = Vec::new();
+                        message.encode(&mut bytes).expect("a good message");
+                        bytes
+                    }
+                }
             }
         };
         let heard = client.receive(&arrived);

@@ -1,26 +1,30 @@
 //! Inputs that get past the first checks, for every target to start from.
 
-use rehearsekit_protocol::{pairing::ClientPairing, *};
+use rehearsekit_protocol::*;
 
 use super::sessions::{offers, opened, request};
 
-/// A few inputs that get past the first checks, for every target to start from.
-pub fn seeds() -> Vec<Vec<u8>> {
-    let code = PairingCode::from_number(12_345_678);
-    let start = ClientPairing::new(&code, "laptop", [5; 32]).start().clone();
-    let (half, proof) = (start.half, PairProof { of_code: [1; 32], of_channel: [2; 32] });
-    let client = [
+const HALF: Half = [b'A'; HALF_BYTES];
+const PROOF: PairProof = PairProof { of_code: [1; 32], of_channel: [2; 32] };
+
+/// One of each message a client may say, nine in all.
+pub(super) fn client_messages() -> Vec<ClientMessage> {
+    vec![
         ClientMessage::Hello { min_version: 1, max_version: 2, client_name: "laptop".into() },
         ClientMessage::Open(request()),
         ClientMessage::Open(OpenRequest { wanted_offers_frames: vec![4_464, 12_000], ..request() }),
         ClientMessage::Heartbeat { sequence: 7 },
         ClientMessage::Close { reason: CloseReason::ClientDone },
         ClientMessage::Identify(Token([7; Token::BYTES])),
-        ClientMessage::PairStart(start),
-        ClientMessage::PairProof(proof.clone()),
+        ClientMessage::PairStart(PairStart { half: HALF, name: "laptop".into() }),
+        ClientMessage::PairProof(PROOF),
         ClientMessage::Health(Health { underruns: 1, late: 2, lost: 3, needed_frames: 4_000 }),
-    ];
-    let server = [
+    ]
+}
+
+/// One of each message a server may say, eight in all.
+pub(super) fn server_messages() -> Vec<ServerMessage> {
+    vec![
         ServerMessage::Welcome {
             version: 1,
             server_name: "closet".into(),
@@ -34,9 +38,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
         }),
         ServerMessage::HeartbeatEcho { sequence: 7 },
         ServerMessage::Closing { reason: CloseReason::ServerShutdown },
-        ServerMessage::PairReply(half),
-        ServerMessage::Paired(Paired { proof, token: Token([9; Token::BYTES]) }),
-    ];
+        ServerMessage::PairReply(HALF),
+        ServerMessage::Paired(Paired { proof: PROOF, token: Token([9; Token::BYTES]) }),
+    ]
+}
+
+/// A few inputs that get past the first checks, for every target to start from.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let (client, server) = (client_messages(), server_messages());
     let mut seeds = Vec::new();
     for (kind, channels) in [(PacketKind::Mix, 2u8), (PacketKind::Stems, 6)] {
         let header = PacketHeader { kind, channels, ..PacketHeader::mix(1, 2, 3, 5) };
@@ -81,7 +90,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for manner in [0, 0x10, 0x20] {
         seeds.push(vec![manner, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 3, 0]);
     }
-    seeds.push([&[1], &half[..], &[0; 64]].concat());
+    seeds.push([&[1], &HALF[..], &[0; 64]].concat());
     let fingerprint = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     let lines = [
         "name=closet",

@@ -115,7 +115,7 @@ pub(super) fn sessions(data: &[u8]) {
         let (client_was_over, server_was_over) = (client.is_over(), server.is_over());
         let mut client_events = Ok(Vec::new());
         let mut server_events = Ok(Vec::new());
-        match script.byte() % 14 {
+        match script.byte() % 16 {
             0 | 1 => server_events = server.receive(&client.take_outgoing(), now),
             2 | 3 => {
                 let bytes = server.take_outgoing();
@@ -143,7 +143,20 @@ pub(super) fn sessions(data: &[u8]) {
                 server.paired(Paired { proof, token: Token([2; Token::BYTES]) });
             }
             11 => client.report(Health { underruns: script.byte().into(), ..Health::default() }),
-            12 => server.refuse(Refusal::new(RefusalCode::Full, "full", None)),
+            // Whole messages, each where it may not belong.
+            12 => {
+                let message = super::seeds::client_messages().swap_remove(usize::from(script.byte()) % 9);
+                let mut bytes = Vec::new();
+                message.encode(&mut bytes).expect("a good message");
+                server_events = server.receive(&bytes, now);
+            }
+            13 => {
+                let message = super::seeds::server_messages().swap_remove(usize::from(script.byte()) % 8);
+                let mut bytes = Vec::new();
+                message.encode(&mut bytes).expect("a good message");
+                client_events = client.receive(&bytes, now);
+            }
+            14 => server.refuse(Refusal::new(RefusalCode::Full, "full", None)),
             _ => client.close(CloseReason::ClientDone),
         }
         asked.note(server_events.as_deref().unwrap_or_default());

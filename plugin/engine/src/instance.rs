@@ -1,6 +1,7 @@
 //! The main thread's handle of one plugin instance. Nothing here waits for the network or for the audio thread.
 
 mod meeting;
+mod picture;
 
 use std::{
     path::Path,
@@ -15,8 +16,8 @@ use std::{
 };
 
 use rehearsekit_audio::SampleRate;
-use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Percentiles, Target};
-use rehearsekit_playout::{Layout, OwnSounds, Playout};
+use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Target};
+use rehearsekit_playout::{OwnSounds, Playout};
 
 use self::meeting::{Attempt, is_looked_for};
 use crate::{
@@ -24,8 +25,7 @@ use crate::{
     engine::{AudioEngine, MOST_BLOCK_FRAMES, Parts},
     feed::Feed,
     meters::Meters,
-    metronome::{ClickNow, Metronome},
-    mixer::STRIPS,
+    metronome::Metronome,
     network,
     offline::Offline,
     pace::Pace,
@@ -33,7 +33,6 @@ use crate::{
     session::{self, Ends, Lessons},
     settings::{Settings, Trust},
     shared::{Run, lock},
-    view::{self, Counters, LinkView, View},
 };
 
 /// How long an offline render stands still for one chunk before it gives up.
@@ -252,8 +251,8 @@ impl Instance {
         let network = self.network();
         let network = network.as_ref().ok_or("the network cannot be started")?;
         let target = self.target(settings);
-        if target.as_ref().is_ok_and(|target| is_looked_for(target.fingerprint(), target.address())) {
-            network.browse();
+        if let Ok(target) = &target {
+            look_for(network, target);
         }
         let (config, problem) = session::link_config(settings, &target, setup, latency_frames, rate);
         *lock(&run.problem) = problem;
@@ -289,9 +288,7 @@ impl Instance {
         let Active { setup, latency_frames, run, link: Some((link, rate)), .. } = active else { return };
         let target = self.target(settings);
         if let (Ok(target), Some(network)) = (&target, &*self.network()) {
-            if is_looked_for(target.fingerprint(), target.address()) {
-                network.browse();
-            }
+            look_for(network, target);
         }
         let (config, problem) = session::link_config(settings, &target, setup, *latency_frames, *rate);
         *lock(&run.problem) = problem;
@@ -343,86 +340,6 @@ impl Instance {
         }
     }
 
-    /// How things are. Takes a few microseconds: often enough for any display.
-    pub fn view(&self) -> View {
-        let active = lock(&self.active);
-        let settings = self.settings();
-        let mut view = View {
-            link: LinkView::Idle,
-            sentence: "Not connected.".to_owned(),
-            server: self.target(&settings).map(|target| servers::title(&target)).unwrap_or_default(),
-            model: None,
-            plan: None,
-            strips: strips(&session::assumed_layout(&settings)),
-            stems: settings.stems.clone(),
-            rate_hz: 0,
-            latency_frames: 0,
-            budget_millis: settings.budget().duration().as_secs_f64() * 1e3,
-            smallest_budget_millis: None,
-            offers: lock(&self.offers).clone(),
-            bridging: true,
-            offline: false,
-            missed: [0; 3],
-            counters: Counters::default(),
-            turnaround_millis: Percentiles::default(),
-            round_trip_millis: Percentiles::default(),
-            needs_millis: None,
-            recommendation: None,
-            bursts: 0,
-            bursting: false,
-            click: ClickNow::default(),
-            click_file_problem: lock(&self.click_file_problem).clone(),
-            error: None,
-        };
-        let Some(Active { setup, latency_frames, run, link, .. }) = &*active else { return view };
-        view.rate_hz = setup.rate_hz;
-        view.latency_frames = *latency_frames;
-        view.offline = setup.offline;
-        view.click = run.heard.now();
-        view.bridging = run.bridging.load(Relaxed);
-        view.error.clone_from(&lock(&run.error));
-        let (figures, playout) = (lock(&run.figures).clone(), run.counters.read());
-        view.counters = Counters {
-            frames: playout.frames,
-            bridged_frames: playout.bridged_frames,
-            underruns: playout.underruns,
-            late: playout.late,
-            lost: figures.link.lost,
-            reconnects: figures.link.reconnects,
-            dropped_frames: run.dropped_frames.load(Relaxed),
-        };
-        view.missed = run.missed_since(figures.before, &figures.link);
-        view.turnaround_millis = figures.link.turnaround_millis;
-        view.round_trip_millis = figures.link.round_trip_millis;
-        view.needs_millis = figures.link.shadow.needed;
-        view.recommendation = figures.recommendation;
-        (view.bursts, view.bursting) = (figures.bursts, figures.bursting);
-        if let Some((link, rate)) = link {
-            let state = link.state();
-            (view.link, view.sentence) = view::words(&state, &view.server);
-            if let Some(offers) = session::offers_in(&state, *rate, *latency_frames) {
-                view.offers = offers;
-            }
-            match state {
-                LinkState::Live(opened) => {
-                    view.strips = strips(&Layout::by_name(&opened.stems));
-                    view.stems = session::names(&opened.stems);
-                    view.model = Some(opened.model);
-                    view.plan = Some(opened.description);
-                }
-                LinkState::Refused(refusal) => {
-                    view.smallest_budget_millis =
-                        refusal.smallest_budget_frames.map(|frames| session::host_millis(*rate, frames));
-                }
-                _ => {}
-            }
-        }
-        if let Some(problem) = &*lock(&run.problem) {
-            (view.link, view.sentence) = (LinkView::Failed, format!("Not connected: {problem}."));
-        }
-        view
-    }
-
     /// [`Settings::own_one_seconds`], for the audio thread.
     pub fn own_one_seconds(&self) -> f64 {
         f64::from_bits(self.own_one_seconds.load(Relaxed))
@@ -445,6 +362,9 @@ impl Drop for Instance {
     }
 }
 
-fn strips(layout: &Layout) -> [bool; STRIPS] {
-    std::array::from_fn(|strip| layout.has(strip))
+/// Begins the search for servers where this one may be anywhere.
+fn look_for(network: &network::Use, target: &Target) {
+    if is_looked_for(target.fingerprint(), target.address()) {
+        network.browse();
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ClientsArgs, data: Option<&Path>) -> Result<(), Failure
 fn list(book: &ClientBook, json: bool) -> Result<(), Failure> {
     let clients = book.read().map_err(Failure::run)?;
     if json {
-        return output::json(&clients.iter().map(told).collect::<Vec<_>>());
+        return output::json(&json!({ "clients": clients.iter().map(told).collect::<Vec<_>>() }));
     }
     if clients.is_empty() {
         output::note("nobody is paired; `rehearsekit pair` shows a code");

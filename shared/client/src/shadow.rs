@@ -211,10 +211,15 @@ impl Shadow {
         let meanwhile = frames.start..=first_frame + needed;
         let echoes = self.echoes.iter().filter(|(position, _)| meanwhile.contains(position));
         let link_waited = echoes.map(|(_, away)| *away).max().unwrap_or_default().max(link);
-        let servers_doing = server.saturating_sub(self.least_server.unwrap_or(server)) > link_waited;
-        let before = if servers_doing { 0 } else { first_frame - frames.start };
-        let needed = (needed + before).max(self.plan.latency_frames + 1);
-        self.count(position, needed, link + before, more);
+        let queued = server.saturating_sub(self.least_server.unwrap_or(server));
+        let ahead = first_frame - frames.start;
+        let (ahead, needed) = match queued > link_waited {
+            true => (0, needed),
+            // Ahead of the next one on the link, and so in the server's queue as well.
+            false => (ahead, (needed + ahead).saturating_sub(queued)),
+        };
+        let needed = needed.max(self.plan.latency_frames + 1);
+        self.count(position, needed, link + ahead, more);
     }
 
     /// The connection broke, and these frames went with it.

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::private::{self, Lock, PrivateError, Stamp};
+use crate::{
+    hex,
+    private::{self, Lock, PrivateError, Stamp},
+};
 
 /// Most clients that may be paired at a time.
 pub const MOST_CLIENTS: usize = 64;
@@ -37,13 +40,13 @@ impl TryFrom<String> for TokenHash {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        private::from_hex(&text).map(Self).ok_or("a token_sha256 has 64 hexadecimal digits")
+        hex::from_hex(&text).map(Self).ok_or("a token_sha256 has 64 hexadecimal digits")
     }
 }
 
 impl From<TokenHash> for String {
     fn from(hash: TokenHash) -> Self {
-        private::hex(&hash.0)
+        hex::hex(&hash.0)
     }
 }
 
@@ -189,7 +192,7 @@ impl ClientBook {
         let name = unique(&tidy(name).ok_or(ClientsError::Nameless)?, &clients);
         let token = Token(private::random()?);
         let id = loop {
-            let id = private::hex(&private::random::<4>()?);
+            let id = hex::hex(&private::random::<4>()?);
             if clients.iter().all(|client| client.id != id) {
                 break id;
             }
@@ -295,7 +298,7 @@ mod tests {
         assert_eq!(told(&book, &token), "paired");
         assert_eq!(told(&book, &Token([0; 32])), "nobody");
         let text = std::fs::read_to_string(book.path()).unwrap();
-        assert!(!text.contains(&private::hex(&token.0)), "the token itself is in the file");
+        assert!(!text.contains(&hex::hex(&token.0)), "the token itself is in the file");
         assert_eq!(book.revoke(&client.id.to_uppercase()).unwrap().id, client.id);
         assert_eq!(told(&book, &token), "revoked");
         assert!(matches!(book.revoke(&client.id), Err(ClientsError::AlreadyRevoked { .. })));

@@ -5,11 +5,11 @@
 //! So each request must name a host we are known by, and a browser's Origin must be one of those too. Who else may ask
 //! for what is `guard`'s business.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{
         HeaderMap, StatusCode,
         header::{CONTENT_TYPE, HOST, ORIGIN},
@@ -19,62 +19,32 @@ use axum::{
     routing::get,
 };
 
-use tokio::sync::watch;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{sync::watch, task::JoinSet};
 
-use crate::{quic::Life, state::Shared};
+use crate::{guests::Guests, quic::Life, state::Shared};
 
 mod guard;
+mod names;
 mod patience;
 mod tls;
 
-/// The hosts a request may name.
-#[derive(Debug, Clone)]
-pub struct AllowedHosts {
-    names: Vec<String>,
-    /// The address we listen on, when it is one and not "any".
-    listen: Option<IpAddr>,
-    /// Listening on every address: any address may be named, but still no strange name.
-    any_address: bool,
-}
+pub use names::AllowedHosts;
 
-impl AllowedHosts {
-    /// `localhost`, loopback addresses, the address we listen on, and the configured names. Listening on
-    /// every address allows any *address* (rebinding needs a name), never any name.
-    pub fn new(listen: IpAddr, names: &[String]) -> Self {
-        let any_address = listen.is_unspecified();
-        let listen = (!any_address).then_some(listen);
-        Self { names: names.iter().map(|name| name.to_ascii_lowercase()).collect(), listen, any_address }
-    }
-
-    /// Whether `authority` (`host` or `host:port`) is one of ours. The port is not looked at: a container
-    /// may publish another one.
-    pub fn allow(&self, authority: &str) -> bool {
-        let Some(host) = host_of(authority) else { return false };
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return self.any_address || address.is_loopback() || Some(address) == self.listen;
-        }
-        // A trailing dot is the same name to DNS.
-        let name = host.strip_suffix('.').unwrap_or(&host);
-        name == "localhost" || self.names.iter().any(|known| known == name)
-    }
-}
-
-/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`, in lower case; `None` if it is neither.
-fn host_of(authority: &str) -> Option<String> {
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']')?;
-            (after.is_empty() || after.strip_prefix(':').is_some_and(is_port)).then_some(host)?
-        }
-        None => match authority.split_once(':') {
-            Some((host, port)) => is_port(port).then_some(host)?,
-            None => authority,
-        },
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_');
-    (!host.is_empty() && host.chars().all(plain)).then(|| host.to_ascii_lowercase())
-}
+/// HTTP connections at a time.
+const CONNECTIONS: usize = 256;
+/// Of which one address may have so many: a browser takes six, a proxy some tens.
+const CONNECTIONS_PER_ADDRESS: usize = 64;
+/// A request's head must be whole after this, however busily it drips; an idle connection is closed after it too.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// Longest head of a request.
+const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// After an accept that failed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// All routes.
 fn router(shared: Arc<Shared>, hosts: AllowedHosts) -> Router {
@@ -97,10 +67,46 @@ pub(crate) async fn serve(
     mut life: watch::Receiver<Life>,
 ) -> io::Result<()> {
     let tls = tls::Tls { acceptor: Arc::new(tls).into(), metrics: shared.metrics.clone() };
-    let router = router(shared, hosts).into_make_service_with_connect_info::<guard::Peer>();
-    axum::serve(patience::Listener::new(listener, tls), router)
-        .with_graceful_shutdown(async move { Life::over(&mut life).await })
-        .await
+    let router = router(shared.clone(), hosts);
+    let guests = Guests::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = Life::over(&mut life) => break,
+        };
+        let Ok((stream, address)) = accepted else {
+            // Too many open files, or a client that was gone before: both pass.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let Some(guest) = guests.enter(address.ip()) else {
+            // Closed at once, so that nobody waits behind those who only sit there.
+            shared.metrics.refused.count("http_full");
+            continue;
+        };
+        let wire = tls::Wire::new(stream, tls.clone());
+        let peer = guard::Peer::new(address, wire.secure());
+        let (router, mut life) = (router.clone().layer(axum::Extension(ConnectInfo(peer))), life.clone());
+        connections.spawn(async move {
+            let _guest = guest;
+            let stream = TokioIo::new(patience::Patient::new(wire));
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(MOST_HEADER_BYTES);
+            let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(router)));
+            // An error is the client's doing.
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = Life::over(&mut life) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        });
+    }
+    while connections.join_next().await.is_some() {}
+    Ok(())
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -145,57 +151,10 @@ fn judge(
     }
     for origin in headers.get_all(ORIGIN) {
         let origin = text(Some(origin)).unwrap_or_default();
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        if !authority.is_some_and(|authority| hosts.allow(authority)) {
+        if !hosts.allow_origin(&origin) {
             let sentence = format!("Pages from {origin:?} may not read from this server.\n");
             return Err((StatusCode::FORBIDDEN, sentence));
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_own_names_pass() {
-        let hosts = AllowedHosts::new(IpAddr::from([127, 0, 0, 1]), &["NAS.local".to_owned()]);
-        for ours in [
-            "localhost",
-            "LOCALHOST:7480",
-            "127.0.0.1:1",
-            "[::1]:7480",
-            "[::1]",
-            "nas.local",
-            "nas.local.:80",
-        ] {
-            assert!(hosts.allow(ours), "{ours} was turned away");
-        }
-        for strange in [
-            "",
-            "evil.example",
-            "evil.example:7480",
-            "localhost.evil.example",
-            "192.168.1.2",
-            "127.0.0.1.evil.example",
-            "localhost:",
-            "localhost:80:80",
-            "[::1",
-            "[::1]x",
-            "::1",
-            "user@localhost",
-            "localhost/",
-            "nas.local..",
-        ] {
-            assert!(!hosts.allow(strange), "{strange} passed");
-        }
-    }
-
-    #[test]
-    fn listening_everywhere_allows_addresses_but_no_strange_names() {
-        let hosts = AllowedHosts::new(IpAddr::from([0, 0, 0, 0]), &[]);
-        assert!(hosts.allow("192.168.1.2:7480") && hosts.allow("[fd00::1]:7480"));
-        assert!(!hosts.allow("evil.example"));
-    }
 }

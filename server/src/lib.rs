@@ -10,6 +10,8 @@ pub mod clients;
 pub mod config;
 pub mod data_dir;
 pub mod engine;
+mod guests;
+mod hex;
 pub mod http;
 pub mod identity;
 pub mod media;

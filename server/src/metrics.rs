@@ -98,6 +98,7 @@ pub struct Metrics {
     pub connections: Number,
     pub connections_total: Number,
     pub connections_refused: Number,
+    pub connections_unproven: Number,
     pub sessions: Number,
     pub sessions_total: Number,
     pub hops: Number,
@@ -134,6 +135,7 @@ impl Metrics {
             connections: Number::default(),
             connections_total: Number::default(),
             connections_refused: Number::default(),
+            connections_unproven: Number::default(),
             sessions: Number::default(),
             sessions_total: Number::default(),
             hops: Number::default(),
@@ -172,12 +174,17 @@ impl Metrics {
         out.gauge("sessions", "Open sessions", self.sessions.get() as f64);
         out.gauge("queue_depth", "Inference jobs that wait", self.queue_depth.get() as f64);
         out.gauge("workers", "Inference threads", self.workers.get() as f64);
-        let counters: [(&str, &str, &Number); 12] = [
+        let counters: [(&str, &str, &Number); 13] = [
             ("connections_total", "Connections that finished their handshake", &self.connections_total),
             (
                 "connections_refused_total",
                 "Connections turned away before a handshake",
                 &self.connections_refused,
+            ),
+            (
+                "connections_unproven_total",
+                "Strangers who were asked to prove their address first, because many came at once",
+                &self.connections_unproven,
             ),
             ("sessions_total", "Sessions opened", &self.sessions_total),
             ("hops_total", "Chunks of stems made", &self.hops),

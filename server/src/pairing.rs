@@ -15,7 +15,10 @@ use std::{
 use rehearsekit_protocol::PairingCode;
 use serde::{Deserialize, Serialize};
 
-use crate::private::{self, Lock, PrivateError, Stamp};
+use crate::{
+    hex,
+    private::{self, Lock, PrivateError, Stamp},
+};
 pub(crate) use reception::{Attempt, Reception};
 
 /// How long a code lives.
@@ -144,7 +147,7 @@ impl PairingDesk {
     /// Makes a new code, which takes the place of any other.
     pub fn show(&self) -> Result<Shown, PrivateError> {
         let _lock = Lock::take(&self.folder)?;
-        let id = private::hex(&private::random::<8>()?);
+        let id = hex::hex(&private::random::<8>()?);
         let code = PairingCode::from_number(u64::from_le_bytes(private::random()?));
         let made = private::unix_now();
         let written = Written {

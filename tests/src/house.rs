@@ -61,6 +61,8 @@ pub fn installed_models(parent: &Path) -> tempfile::TempDir {
 pub struct House {
     /// The link's, on loopback.
     pub address: SocketAddr,
+    /// HTTP's, on loopback.
+    pub http: SocketAddr,
     /// Gone with it.
     data: tempfile::TempDir,
     runtime: Option<tokio::runtime::Runtime>,
@@ -85,6 +87,13 @@ impl House {
         Self::open_to(to, data, any_port(), &["two", "four"], |_| Arc::new(Known))
     }
 
+    /// As [`Self::known`], but only 127.0.0.1 is near, so that every other address of loopback can play a stranger.
+    pub fn known_among_strangers() -> Self {
+        let to = |listeners: Listeners| listeners.near_only([127, 0, 0, 1].into());
+        let data = tempfile::tempdir().unwrap();
+        Self::open_to(to, data, any_port(), &["two", "four"], |_| Arc::new(Known))
+    }
+
     fn open_to(
         to: impl FnOnce(Listeners) -> Listeners,
         data: tempfile::TempDir,
@@ -101,7 +110,7 @@ impl House {
             listeners = Listeners::bind(&config);
         }
         let listeners = to(listeners.unwrap());
-        let (address, _) = listeners.addresses().unwrap();
+        let (address, http) = listeners.addresses().unwrap();
         let engine = engine(&config);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -114,7 +123,7 @@ impl House {
             eprintln!("the server has ended: {ended:?}");
         });
         while told.recv_timeout(PATIENCE).unwrap() != Event::Ready {}
-        Self { address, data, runtime: Some(runtime) }
+        Self { address, http, data, runtime: Some(runtime) }
     }
 
     /// Two or four known stems, whatever was asked for; see [`Known`].

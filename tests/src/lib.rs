@@ -1,6 +1,7 @@
 //! What the integration tests share. This package is the only one that may see plugin and server together;
 //! nothing here is ever shipped, and what stands in for a part of the system says so in its name.
 
+#[cfg(not(test))]
 pub mod fuzz;
 pub mod house;
 #[cfg(target_os = "linux")]

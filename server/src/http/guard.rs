@@ -10,19 +10,18 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    extract::{ConnectInfo, Request, State},
     http::{
         HeaderMap, StatusCode,
         header::{AUTHORIZATION, WWW_AUTHENTICATE},
     },
     middleware::Next,
     response::{IntoResponse, Response},
-    serve::IncomingStream,
 };
 use rehearsekit_protocol::{RefusalCode, Token};
 
-use super::patience::Listener;
-use crate::{private, state::Shared};
+use super::names::bearer;
+use crate::{hex::from_hex, state::Shared};
 
 /// What a probe asks for; tells nothing but whether the server lives.
 const OPEN_TO_ALL: [&str; 2] = ["/healthz", "/readyz"];
@@ -34,9 +33,9 @@ pub(super) struct Peer {
     secure: Arc<AtomicBool>,
 }
 
-impl Connected<IncomingStream<'_, Listener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self { address: *stream.remote_addr(), secure: stream.io().secure() }
+impl Peer {
+    pub(super) fn new(address: SocketAddr, secure: Arc<AtomicBool>) -> Self {
+        Self { address, secure }
     }
 }
 
@@ -111,9 +110,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 fn token_of(headers: &HeaderMap) -> Option<Token> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = scheme.eq_ignore_ascii_case("bearer").then(|| private::from_hex(token.trim()))??;
-    Some(Token(token))
+    bearer(value.to_str().ok()?).and_then(from_hex).map(Token)
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! The endpoint: who may connect, how many, how the transport is tuned. What happens inside a connection
 //! is `session`'s business; this module must not look at audio or messages.
 
-mod guests;
+mod pace;
 mod steady;
 
-use std::{net::UdpSocket, sync::Arc, time::Duration};
+use std::{
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use quinn::{
     AckFrequencyConfig, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime,
@@ -13,15 +17,16 @@ use quinn::{
 use rehearsekit_protocol::{ALPN, MAX_CONCURRENT_UNI};
 use tokio::{sync::watch, task::JoinSet};
 
-pub(crate) use guests::Guest;
-use guests::Guests;
+use pace::Paces;
 
-use crate::{ServeError, identity::Identity, session, state::Shared};
+use crate::{ServeError, guests::Guests, identity::Identity, session, state::Shared};
 
 /// Bytes of one stream that may wait here unread; a packet of mix fits.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes of a whole connection that may wait here unread.
 const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// While it has no session: control messages fit, and no stream of packets may even be opened.
+const WAITING_WINDOW_BYTES: u32 = 32 * 1024;
 /// Bytes of stems that may be on their way to one client.
 const SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// A connection on which nothing at all arrives is gone after this.
@@ -30,6 +35,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// old. QUIC's own 3 and 9/8 take Wi-Fi's reordering for loss: see the client, which says the same.
 const LOST_BEHIND_DATAGRAMS: u32 = 128;
 const LOST_AFTER_ROUND_TRIPS: f32 = 1.75;
+/// Connections without a session that one address may have; a band behind one router starts at once.
+const WAITING_PER_ADDRESS: usize = 24;
 /// Connections besides the sessions: handshakes, refusals, goodbyes.
 const SPARE_CONNECTIONS: usize = 64;
 /// With more handshakes under way than this, a client must first prove its address.
@@ -72,9 +79,10 @@ fn transport() -> TransportConfig {
     frequency.max_ack_delay(Some(Duration::from_millis(5)));
     transport
         .max_concurrent_bidi_streams(1u8.into())
-        .max_concurrent_uni_streams(MAX_CONCURRENT_UNI.into())
+        // Whoever has no session yet may talk, and fill no memory; see `seat`.
+        .max_concurrent_uni_streams(0u8.into())
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
-        .receive_window(RECEIVE_WINDOW_BYTES.into())
+        .receive_window(WAITING_WINDOW_BYTES.into())
         .send_window(SEND_WINDOW_BYTES)
         // Chunks one after the other: the oldest is due first.
         .send_fairness(false)
@@ -88,16 +96,30 @@ fn transport() -> TransportConfig {
     transport
 }
 
+/// From here on the client may send packets: as much as a session needs.
+pub(crate) fn seat(connection: &quinn::Connection) {
+    connection.set_receive_window(RECEIVE_WINDOW_BYTES.into());
+    connection.set_max_concurrent_uni_streams(MAX_CONCURRENT_UNI.into());
+}
+
 /// Accepts connections until `life` is over, then waits for their goodbyes.
 pub(crate) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, life: watch::Receiver<Life>) {
     let mut own_life = life.clone();
     let most = shared.config.max_sessions + SPARE_CONNECTIONS;
-    let guests = Guests::new(most);
+    let guests = Guests::new(most, WAITING_PER_ADDRESS);
+    let (paces, start) = (Paces::default(), Instant::now());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
-                Some(incoming) => greet(incoming, &shared, &guests, &life, &mut connections),
+                Some(incoming) => {
+                    let proven = incoming.remote_address_validated();
+                    let address = incoming.remote_address().ip();
+                    // A program on this machine has easier ways to be a nuisance.
+                    let in_pace =
+                        shared.trust.is_near(address) || paces.allow(address, proven, start.elapsed());
+                    greet(incoming, in_pace, &shared, &guests, &life, &mut connections);
+                }
                 None => break,
             },
             Some(ended) = connections.join_next() => note_panic(&shared, ended),
@@ -111,6 +133,7 @@ pub(crate) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, life: watch:
 
 fn greet(
     incoming: Incoming,
+    in_pace: bool,
     shared: &Arc<Shared>,
     guests: &Arc<Guests>,
     life: &watch::Receiver<Life>,
@@ -118,9 +141,17 @@ fn greet(
 ) {
     let address = incoming.remote_address().ip();
     let handshakes = guests.waiting();
-    if handshakes > UNPROVEN_HANDSHAKES && !incoming.remote_address_validated() && incoming.may_retry() {
+    let unproven = !incoming.remote_address_validated() && incoming.may_retry();
+    if unproven && (handshakes > UNPROVEN_HANDSHAKES || !in_pace) {
         // Costs us no memory; an error would only mean that it was proven after all.
+        shared.metrics.connections_unproven.add(1);
         let _ = incoming.retry();
+        return;
+    }
+    if !in_pace {
+        // Not a word: who means it repeats its hello in a second, and may have a turn by then.
+        shared.metrics.connections_refused.add(1);
+        incoming.ignore();
         return;
     }
     match guests.enter(address) {

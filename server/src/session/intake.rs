@@ -15,6 +15,9 @@ const RELIABLE_HOLE: Duration = Duration::from_secs(20);
 /// How much more than real time a live client may send at once before it counts as a flood.
 const AHEAD: Duration = Duration::from_secs(10);
 
+/// A packet counts as this much audio at least, so that none of a flood of tiny or empty ones is free.
+const LEAST: Duration = Duration::from_micros(500);
+
 /// What the pipeline shall do next.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
@@ -77,7 +80,7 @@ pub(crate) struct Intake {
     steps: VecDeque<Step>,
     queued_frames: u64,
     first_arrival: Option<Duration>,
-    received_frames: u64,
+    received: Duration,
     dropped_frames: u64,
 }
 
@@ -98,7 +101,7 @@ impl Intake {
             steps: VecDeque::new(),
             queued_frames: 0,
             first_arrival: None,
-            received_frames: 0,
+            received: Duration::ZERO,
             dropped_frames: 0,
         }
     }
@@ -202,9 +205,9 @@ impl Intake {
     /// Live audio cannot come faster than it is played, but for what a link or a host bunches up.
     fn hold_pace(&mut self, frames: u64, now: Duration) -> Result<(), IntakeError> {
         let start = *self.first_arrival.get_or_insert(now);
-        self.received_frames += frames;
-        let received = Duration::from_secs_f64(self.received_frames as f64 / f64::from(self.limits.rate_hz));
-        let ahead = received.saturating_sub(now.saturating_sub(start));
+        let audio = Duration::from_secs_f64(frames as f64 / f64::from(self.limits.rate_hz));
+        self.received += audio.max(LEAST);
+        let ahead = self.received.saturating_sub(now.saturating_sub(start));
         if ahead > AHEAD && !self.limits.reliable { Err(IntakeError::Flood(ahead)) } else { Ok(()) }
     }
 
@@ -379,5 +382,12 @@ mod tests {
         };
         assert!(matches!(send(false), Some(IntakeError::Flood(_))));
         assert_eq!(send(true), None);
+        let mut intake = intake(false);
+        let empty = |n| Packet {
+            header: PacketHeader { end_of_epoch: true, ..PacketHeader::mix(0, n, 0, 0) },
+            channels: vec![Vec::new(); 2],
+        };
+        let flood = (0..30_000).find_map(|n| intake.accept(empty(n), ms(1)).err());
+        assert!(matches!(flood, Some(IntakeError::Flood(_))), "empty packets are no audio, and no free ride");
     }
 }

@@ -26,8 +26,9 @@ use tracing::Instrument as _;
 
 use crate::{
     engine::{Offer, OpenRefusal, OpenSpec, Pipeline, Promise},
+    guests::Guest,
     metrics::sessions::SessionEntry,
-    quic::{Guest, Life, close_code},
+    quic::{self, Life, close_code},
     state::{NotAdmitted, Place, Shared},
     workers::message_of,
 };
@@ -201,6 +202,7 @@ async fn play(
         }
     };
     guest.seated();
+    quic::seat(connection);
     tracing::Span::current().record("session", place.session);
     tracing::info!(
         model = promise.model,

@@ -334,4 +334,5 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[cfg(test)]
+#[path = "rates/tests.rs"]
 mod tests;

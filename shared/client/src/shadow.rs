@@ -302,4 +302,5 @@ impl ShadowFigures {
 }
 
 #[cfg(test)]
+#[path = "shadow/tests.rs"]
 mod tests;

@@ -1,8 +1,8 @@
-//! libFuzzer's entry to `fuzz::packets`; what is checked stands there.
+//! libFuzzer's entry to `fuzz`'s target of this name; what is checked stands there.
 #![no_main]
 
-#[path = "../../src/fuzz.rs"]
-#[allow(dead_code, reason = "each binary is one target")]
+#[path = "../../src/fuzz/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "each binary is one target")]
 mod fuzz;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::packets(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::run("packets", data));

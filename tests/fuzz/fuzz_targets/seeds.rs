@@ -1,7 +1,7 @@
 //! Writes the known inputs into a folder, for libFuzzer to start from: `seeds FOLDER`. Not a target.
 
-#[path = "../../src/fuzz.rs"]
-#[allow(dead_code, reason = "only the seeds are wanted here")]
+#[path = "../../src/fuzz/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "only the seeds are wanted here")]
 mod fuzz;
 
 fn main() -> std::io::Result<()> {

@@ -1,14 +1,11 @@
 //! Counts connections, all and per address, so that one address cannot take every place before it has a
-//! session. Must not know QUIC.
+//! session (which HTTP never gives). Must not know QUIC nor HTTP.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// Connections without a session that one address may have; a band behind one router starts at once.
-const WAITING_PER_ADDRESS: usize = 24;
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -21,6 +18,7 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Guests {
     most: usize,
+    waiting_per_address: usize,
     counts: Mutex<Counts>,
 }
 
@@ -33,15 +31,17 @@ pub(crate) struct Guest {
 }
 
 impl Guests {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, counts: Mutex::default() })
+    /// Room for `most`, of which those without a session may be `waiting_per_address` from one address.
+    pub(crate) fn new(most: usize, waiting_per_address: usize) -> Arc<Self> {
+        Arc::new(Self { most, waiting_per_address, counts: Mutex::default() })
     }
 
     /// One more connection from `address`; `None` if there is no room for it.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
+        let address = address.to_canonical();
         let mut counts = self.lock();
         let here = counts.waiting_of.get(&address).copied().unwrap_or_default();
-        if counts.all >= self.most || here >= WAITING_PER_ADDRESS {
+        if counts.all >= self.most || here >= self.waiting_per_address {
             return None;
         }
         counts.all += 1;
@@ -90,10 +90,10 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_every_place_and_what_leaves_makes_room() {
-        let guests = Guests::new(WAITING_PER_ADDRESS + 2);
+        let guests = Guests::new(10, 8);
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let mut here: Vec<_> = std::iter::from_fn(|| guests.enter(one)).collect();
-        assert_eq!(here.len(), WAITING_PER_ADDRESS);
+        assert_eq!(here.len(), 8);
         let neighbour = guests.enter(other).unwrap();
         here[0].seated();
         here[0].seated();

@@ -271,7 +271,9 @@ fn a_fingerprint_that_is_none_is_told() {
     assert_eq!(view.link, LinkView::Failed);
     assert!(view.sentence.contains("64 hexadecimal digits"), "{}", view.sentence);
     host.instance.configure(Settings { trust: Trust::Loopback, ..host.instance.settings() });
-    assert_eq!(host.instance.view().link, LinkView::Connecting);
+    // It is tried at once, whatever was said a moment ago.
+    let link = host.instance.view().link;
+    assert!(matches!(link, LinkView::Connecting | LinkView::Looking), "{link:?}");
 }
 
 #[test]

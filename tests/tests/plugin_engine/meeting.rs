@@ -4,7 +4,10 @@
 use rehearsekit_client::KnownServers;
 use rehearsekit_plugin_engine::{AudioSetup, LinkView, Pairing, Settings, Status, Trust, View};
 use rehearsekit_protocol::{PairingCode, RefusalCode};
-use rehearsekit_server::{clients::ClientBook, pairing::PairingDesk};
+use rehearsekit_server::{
+    clients::ClientBook,
+    pairing::{Ending, PairingDesk},
+};
 use rehearsekit_tests::{house::House, plugin_host::Host};
 
 const RATE: u32 = 48_000;
@@ -48,8 +51,6 @@ fn a_stranger_reads_why_is_paired_plays_and_is_shut_out() {
     until_asked(&mut host, "");
     host.instance.pair("123");
     until_asked(&mut host, "8 digits");
-    host.instance.pair("1234-5678");
-    until_asked(&mut host, "shows no code");
     // Five tries.
     let desk = PairingDesk::of(house.data());
     let shown = desk.show().unwrap();
@@ -63,6 +64,10 @@ fn a_stranger_reads_why_is_paired_plays_and_is_shut_out() {
     until_asked(&mut host, "mistyped");
     assert_eq!(KnownServers::at(&list).list(), Ok(Vec::new()));
 
+    // A code that is taken back is none.
+    desk.end(&desk.show().unwrap().id, Ending::Withdrawn).unwrap();
+    host.instance.pair("1234-5678");
+    until_asked(&mut host, "shows no code");
     let shown = desk.show().unwrap();
     host.instance.pair(&shown.code.to_string());
     assert!(matches!(host.instance.pairing(), Pairing::Busy { .. }));

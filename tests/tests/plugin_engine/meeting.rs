@@ -54,14 +54,14 @@ fn a_stranger_reads_why_is_paired_plays_and_is_shut_out() {
     // Five tries.
     let desk = PairingDesk::of(house.data());
     let shown = desk.show().unwrap();
-    for left in ["4 tries are left", "3 tries are left", "2 tries are left", "1 try is left"] {
+    for left in ["4 tries are left", "3 tries are left", "2 tries are left", "one try is left"] {
         host.instance.pair(&other_than(&shown.code));
         until_asked(&mut host, left);
     }
     host.instance.pair(&other_than(&shown.code));
-    until_asked(&mut host, "wrong");
+    until_asked(&mut host, "last try");
     host.instance.pair(&shown.code.to_string());
-    until_asked(&mut host, "mistyped");
+    until_asked(&mut host, "mistyped too often");
     assert_eq!(KnownServers::at(&list).list(), Ok(Vec::new()));
 
     // A code that is taken back is none.

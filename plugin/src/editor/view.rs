@@ -48,11 +48,11 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
         latency: (engine.rate_hz > 0).then_some((engine.latency_frames, millis)),
         server: typed(&settings),
         servers: shared.instance.servers().into_iter().map(server).collect(),
-        discovery: shared.instance.servers_trouble().map(|trouble| quoted(&trouble)),
+        discovery: shared.instance.servers_trouble().map(|trouble| sentence(&trouble)),
         pairing: match shared.instance.pairing() {
             Pairing::None => gui::PairingView::None,
             Pairing::Wanted { server, problem } => {
-                let problem = problem.map(|problem| quoted(&problem));
+                let problem = problem.map(|problem| sentence(&problem));
                 gui::PairingView::AskCode { server, tries_left: None, problem }
             }
             Pairing::Busy { server } => gui::PairingView::Busy { server },
@@ -81,7 +81,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
         LinkState::HostRendersAhead => vec!["The host renders ahead", &latency],
     };
     let (turnaround, round_trip) = (engine.turnaround_millis, engine.round_trip_millis);
-    let sentence = match state {
+    let told = match state {
         LinkState::HostRendersAhead => {
             "This host renders ahead, so stems cannot be there in time. Switch that off \
             for this track (Reaper: anticipative FX; Cubase: ASIO-Guard)."
@@ -95,7 +95,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
     gui::LinkView {
         state,
         badge: badge.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" · "),
-        sentence: quoted(&sentence),
+        sentence: sentence(&told),
         suggestion_millis: engine.smallest_budget_millis.map(|least| least.ceil() as u32),
         // To whole milliseconds: what is shown, and no reason to draw anew for less.
         turnaround_millis: (turnaround.count > 0)
@@ -112,9 +112,12 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
     }
 }
 
-/// Names of commands as people quote them: a backtick looks like an accent in the window's letters.
-fn quoted(sentence: &str) -> String {
-    sentence.replace('`', "\"")
+/// A sentence as the window shows it: begun as one, and names of commands as people quote them (a backtick looks like an
+/// accent in the window's letters).
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    (first + letters.as_str()).replace('`', "\"")
 }
 
 /// The address that the player typed; empty where a server was picked, or none was.

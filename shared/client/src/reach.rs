@@ -83,7 +83,7 @@ pub(crate) struct Reached {
 }
 
 impl Reach<'_> {
-    /// Tries every address, the next a moment after the one before, until one answers as it should. The endpoints are
+    /// Tries every address, the next a moment after the one before, until one answers as it should. What is open then is
     /// left in `endpoints`, for the caller to close whether this finishes or is dropped.
     pub(crate) async fn connect(&self, endpoints: &mut Vec<Endpoint>) -> Result<Reached, LinkError> {
         let mut waiting = self.addresses().await?.into_iter();
@@ -104,7 +104,13 @@ impl Reach<'_> {
                 }
             };
             match next.await {
-                Some(Ok(Ok(reached))) => return Ok(reached),
+                Some(Ok(Ok((reached, number)))) => {
+                    let used = endpoints.swap_remove(number);
+                    // Whoever answers later has nobody to talk to.
+                    endpoints.drain(..).for_each(|unused| unused.close(0u8.into(), b""));
+                    endpoints.push(used);
+                    return Ok(reached);
+                }
                 Some(Ok(Err(error))) => keep_telling(&mut worst, error),
                 Some(Err(error)) => keep_telling(&mut worst, LinkError::Lost(error.to_string())),
                 None if waiting.len() == 0 && attempts.is_empty() => {
@@ -155,16 +161,17 @@ impl Reach<'_> {
         LinkError::Address { server: self.server.to_owned(), why: why.to_string() }
     }
 
-    /// One handshake, on a socket of its own.
+    /// One handshake, on a socket of its own: that of the number it gives among the endpoints.
     fn attempt(
         &self,
         address: SocketAddr,
         endpoints: &mut Vec<Endpoint>,
-    ) -> Result<impl Future<Output = Result<Reached, LinkError>> + use<>, LinkError> {
+    ) -> Result<impl Future<Output = Result<(Reached, usize), LinkError>> + use<>, LinkError> {
         let (client, verifier) = client_config(self.expected, self.rate_hz, self.mode)?;
         let only_here = self.trust == Some(&ServerTrust::Loopback);
         let endpoint = Endpoint::client(local_address(only_here, address))
             .map_err(|error| LinkError::Socket(error.to_string()))?;
+        let number = endpoints.len();
         endpoints.push(endpoint.clone());
         let unreachable = move |why: String| LinkError::Unreachable { address, why };
         // The name is not looked at: certificates here are pinned, not named.
@@ -174,7 +181,7 @@ impl Reach<'_> {
         Ok(async move {
             match timeout(HANDSHAKE_WITHIN, connecting).await {
                 Ok(Ok(connection)) => match verifier.shown() {
-                    Some(shown) => Ok(Reached { connection, address, shown }),
+                    Some(shown) => Ok((Reached { connection, address, shown }, number)),
                     None => Err(unreachable("it showed no certificate".to_owned())),
                 },
                 Ok(Err(error)) => Err(match verifier.mismatch() {

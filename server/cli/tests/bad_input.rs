@@ -179,8 +179,8 @@ fn a_server_that_cannot_be_reached() {
     // Somebody listens who never answers.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     assert_refused(&stream(&silent.local_addr().unwrap().to_string()), 4, &["cannot reach"]);
-    // Not this machine, and no fingerprint.
-    assert_refused(&stream("192.0.2.1:7433"), 4, &["fingerprint"]);
+    // Not this machine, and not paired with it.
+    assert_refused(&stream("192.0.2.1:7433"), 4, &["not paired", "rehearsekit pair"]);
     assert!(!out.exists());
 }
 

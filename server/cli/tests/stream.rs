@@ -191,5 +191,5 @@ fn what_the_server_refuses_is_said_with_what_would_do() {
     refused(&["--budget", "5ms"], &["says no", "--budget"]);
     refused(&["--model", "no-such-model"], &["no-such-model"]);
     let zeros = "0".repeat(64);
-    refused(&["--fingerprint", &zeros, "--connect-timeout", "2"], &["pinned"]);
+    refused(&["--fingerprint", &zeros, "--connect-timeout", "2"], &["another server", "is expected"]);
 }

@@ -32,7 +32,7 @@ pub enum LinkError {
     NotFound,
     /// Somebody else answers there.
     #[error(
-        "another server answers there: it shows the certificate {}…, but this computer is paired with {}…; nothing was sent. If the server was set up anew, pair again", short(.got), short(.expected)
+        "another server answers there: it shows the certificate {}…, but {}… is expected; nothing was sent. If the server was set up anew, pair again", short(.got), short(.expected)
     )]
     Fingerprint {
         /// What is pinned.

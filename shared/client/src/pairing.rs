@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, VarInt};
+use quinn::{Connection, Endpoint};
 use rehearsekit_protocol::{
     Mode, PairingCode, PairingEvent, PairingSession, Refusal, Token,
     pairing::{Channel, EXPORTER_LABEL},
@@ -13,13 +13,11 @@ use tokio::time::Instant;
 
 use crate::{
     Fingerprint, LinkError,
-    reach::{Finder, Reach, Reached},
+    reach::{Finder, Reach, Reached, close},
 };
 
 /// A rate for the connection's set-up; no audio goes over it.
 const RATE_HZ: u32 = 48_000;
-/// How long the goodbye may take.
-const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
 
 /// With whom, by which code.
 #[derive(Debug, Clone)]
@@ -67,16 +65,7 @@ pub enum PairingFailure {
 pub async fn pair(request: PairRequest) -> Result<NewPairing, PairingFailure> {
     let mut endpoints = Vec::new();
     let result = pair_over(&request, &mut endpoints).await;
-    for endpoint in &endpoints {
-        endpoint.close(VarInt::from_u32(0), b"done");
-    }
-    let idle = async {
-        for endpoint in &endpoints {
-            endpoint.wait_idle().await;
-        }
-    };
-    // Nobody hangs on to the goodbye.
-    let _ = tokio::time::timeout(GOODBYE_WITHIN, idle).await;
+    close(endpoints).await;
     result
 }
 

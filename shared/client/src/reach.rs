@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, Endpoint, VarInt};
 use rehearsekit_protocol::Mode;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -26,6 +26,8 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(2);
 /// The next address is tried beside the ones before it after this, so that an old one costs no handshake's time.
 const STAGGER: Duration = Duration::from_millis(200);
+/// An orderly goodbye takes a round trip; beyond this nobody is listening any more.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
 
 /// Says where a server is now, whatever address it had when it was last met: discovery, seen from here.
 #[derive(Clone, Default)]
@@ -210,4 +212,17 @@ fn local_address(only_here: bool, remote: SocketAddr) -> SocketAddr {
         (SocketAddr::V6(v6), true) if v6.ip().to_ipv4_mapped().is_none() => (Ipv6Addr::LOCALHOST, 0).into(),
         (SocketAddr::V6(_), _) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
+}
+
+/// Closes every connection of the endpoints and waits a moment for the goodbyes to get out.
+pub(crate) async fn close(endpoints: Vec<Endpoint>) {
+    for endpoint in &endpoints {
+        endpoint.close(VarInt::from_u32(0), b"done");
+    }
+    let idle = async {
+        for endpoint in &endpoints {
+            endpoint.wait_idle().await;
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE_WITHIN, idle).await;
 }

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use quinn::{Endpoint, VarInt};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
@@ -21,6 +20,7 @@ use crate::{
     dial::{self, Failed, is_live},
     error::Next,
     link::{Orders, Rings},
+    reach::close,
     stats::{Counters, add},
     streaming::{self, Ended},
 };
@@ -35,8 +35,6 @@ const REFUSED_FOR_GOOD: Duration = Duration::from_secs(30);
 const PROVEN_AFTER: Duration = Duration::from_secs(2);
 /// The ring is looked at this often while there is nobody to send to.
 const IDLE_POLL: Duration = Duration::from_millis(5);
-/// An orderly goodbye takes a round trip; beyond this nobody is listening any more.
-const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
 
 pub(crate) struct Supervisor {
     /// As last ordered; each attempt takes a copy.
@@ -211,17 +209,4 @@ async fn unless_changed<T>(
         done = work => Some(done),
         Ok(_) = orders.wait_for(|orders| orders.changes != seen) => None,
     }
-}
-
-/// Closes every connection of the endpoints and waits a moment for the goodbyes to get out.
-async fn close(endpoints: Vec<Endpoint>) {
-    for endpoint in &endpoints {
-        endpoint.close(VarInt::from_u32(0), b"done");
-    }
-    let idle = async {
-        for endpoint in &endpoints {
-            endpoint.wait_idle().await;
-        }
-    };
-    let _ = tokio::time::timeout(GOODBYE_WITHIN, idle).await;
 }

@@ -1,7 +1,7 @@
 //! What inference costs on this device: measured once, remembered in the data directory.
 //!
 //! The table is keyed by the device (processor and threads), the model and the geometry's cost key. A cost is
-//! the lower quartile of a few runs; how much a stall may add is the planner's business.
+//! the lower quartile of a few runs while all workers run; how much a stall may add is the planner's business.
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +20,8 @@ use crate::plan::CostTable;
 struct DeviceFile {
     /// What the device is, for a reader.
     device: String,
-    /// Usual run in microseconds, by model and cost key.
-    typical_micros: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Usual run in microseconds while all workers run, by model and cost key.
+    loaded_micros: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Where costs of this machine's processor, run on a number of threads, are kept.
@@ -45,7 +45,7 @@ impl DeviceCosts {
 
     /// What is remembered of `model`. A file that cannot be read is as good as none: it is measured again.
     pub fn recall(&self, model: &str) -> CostTable {
-        let table = self.read().typical_micros.remove(model).unwrap_or_default();
+        let table = self.read().loaded_micros.remove(model).unwrap_or_default();
         table.into_iter().map(|(key, micros)| (key, Duration::from_micros(micros))).collect()
     }
 
@@ -54,7 +54,7 @@ impl DeviceCosts {
         let mut file = self.read();
         file.device.clone_from(&self.device);
         let micros = |d: &Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        file.typical_micros
+        file.loaded_micros
             .insert(model.to_owned(), costs.iter().map(|(key, cost)| (key.clone(), micros(cost))).collect());
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;

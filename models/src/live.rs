@@ -23,6 +23,8 @@ pub struct Live {
     pushed: u64,
     hops: u64,
     sum: OverlapAdd,
+    /// Frames before this one are incomplete, because an inference was skipped.
+    whole_from: u64,
     inference: Duration,
 }
 
@@ -38,6 +40,7 @@ impl Live {
             pushed: 0,
             hops: 0,
             sum: OverlapAdd::new(channels, 0),
+            whole_from: 0,
             inference: Duration::ZERO,
         };
         live.start();
@@ -50,6 +53,7 @@ impl Live {
         self.pending.iter_mut().chain(&mut self.tail).for_each(Vec::clear);
         self.pushed = 0;
         self.hops = 0;
+        self.whole_from = 0;
         self.sum = OverlapAdd::new(self.channels, 0);
     }
 
@@ -70,6 +74,37 @@ impl Live {
 
     /// Takes any number of frames; gives the frames of all wanted stems that are now finished (maybe none).
     pub fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Vec<f32>>, RuntimeError> {
+        self.hear(mix);
+        self.run_hops()?;
+        let end = self.shape().given(self.pushed);
+        Ok(self.sum.take_until(end))
+    }
+
+    /// As [`Self::push`] without any inference: what it gives, and some frames after it, is incomplete; see
+    /// [`Self::whole_from`].
+    pub fn skip(&mut self, mix: [&[f32]; 2]) -> Vec<Vec<f32>> {
+        self.hear(mix);
+        let hop = self.kernel.hop_frames();
+        let due = self.pending[0].len() / hop * hop;
+        for at in (0..due).step_by(hop) {
+            let [left, right] = &self.pending;
+            self.kernel.skip([&left[at..at + hop], &right[at..at + hop]]);
+            self.hops += 1;
+        }
+        self.pending.iter_mut().for_each(|p| drop(p.drain(..due)));
+        let end = self.shape().given(self.pushed);
+        if due > 0 {
+            self.whole_from = end + self.kernel.tail_frames() as u64;
+        }
+        self.sum.take_until(end)
+    }
+
+    /// Frames before this one, since the start, are incomplete.
+    pub fn whole_from(&self) -> u64 {
+        self.whole_from
+    }
+
+    fn hear(&mut self, mix: [&[f32]; 2]) {
         self.pushed += mix[0].len() as u64;
         for ((pending, tail), new) in self.pending.iter_mut().zip(&mut self.tail).zip(mix) {
             pending.extend_from_slice(new);
@@ -79,9 +114,6 @@ impl Live {
                 tail.drain(..tail.len() - TAIL_FRAMES);
             }
         }
-        self.run_hops()?;
-        let end = self.shape().given(self.pushed);
-        Ok(self.sum.take_until(end))
     }
 
     /// Ends the run: gives all frames up to the last one pushed. What the model would like to see behind the

@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::{Range, RangeInclusive},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -157,6 +160,11 @@ impl Model {
         plan::plan(self.family(), self.rate(), request)
     }
 
+    /// All plans for `request`, the best first.
+    pub fn plans(&self, request: &PlanRequest<'_>) -> Result<Vec<Plan>, PlanRefusal> {
+        plan::plans(self.family(), self.rate(), request)
+    }
+
     /// How good `geometry` is beside the model offline, if that was measured.
     pub fn quality(&self, geometry: &Geometry) -> Option<Quality> {
         quality::look_up(&self.inner.quality, geometry)
@@ -298,30 +306,22 @@ impl Model {
         }
     }
 
-    /// The lower quartile of `runs` hops of noise after a first one: what they take when nothing else is in the
-    /// way, and neither a stall nor a lucky run.
+    /// The lower quartile of `runs` hops of noise after a first one, while all other workers are at the same: what they
+    /// take on a server that is full, and neither a stall nor a lucky run.
     fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
-        let wanted: Vec<usize> = self.stems().travelling().collect();
-        let mut sum = OverlapAdd::new(2 * wanted.len(), 0);
-        let mut kernel = self.kernel(geometry, wanted)?;
-        let mut state = 1u32;
-        let noise: Vec<f32> = (0..kernel.hop_frames())
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 16_777_216.0 - 0.5
-            })
-            .collect();
-        kernel.hop([&noise, &noise], &mut sum)?;
-        let began = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
-            // The whole hop counts, not the network alone: the transforms around it take their time too.
-            let started = Instant::now();
-            kernel.hop([&noise, &noise], &mut sum)?;
-            times.push(started.elapsed());
-        }
-        times.sort();
-        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
+        let noise = || Noise::new(self, geometry.clone());
+        let others = (1..self.inner.options.workers).map(|_| noise()).collect::<Result<Vec<_>, _>>()?;
+        let (measured, done) = (noise()?, AtomicBool::new(false));
+        let done = &done;
+        std::thread::scope(|scope| {
+            for mut other in others {
+                // Where it fails, the one that is measured fails too, and that is told.
+                scope.spawn(move || while !done.load(Ordering::Relaxed) && other.hop().is_ok() {});
+            }
+            let times = measured.time(&runs);
+            done.store(true, Ordering::Relaxed);
+            times
+        })
     }
 
     pub(crate) fn unet_pool(
@@ -366,6 +366,47 @@ impl Model {
             }
             _ => Err(missing("its files are of another family than its manifest".to_owned()).into()),
         }
+    }
+}
+
+/// A stream of noise, to be timed.
+struct Noise {
+    kernel: Box<dyn Kernel>,
+    sum: OverlapAdd,
+    samples: Vec<f32>,
+}
+
+impl Noise {
+    fn new(model: &Model, geometry: Geometry) -> Result<Self, ModelError> {
+        let wanted: Vec<usize> = model.stems().travelling().collect();
+        let sum = OverlapAdd::new(2 * wanted.len(), 0);
+        let kernel = model.kernel(geometry, wanted)?;
+        let mut state = 1u32;
+        let samples = (0..kernel.hop_frames())
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 16_777_216.0 - 0.5
+            })
+            .collect();
+        Ok(Self { kernel, sum, samples })
+    }
+
+    /// The whole hop counts, not the network alone: the transforms around it take their time too.
+    fn hop(&mut self) -> Result<Duration, ModelError> {
+        let started = Instant::now();
+        self.kernel.hop([&self.samples, &self.samples], &mut self.sum)?;
+        Ok(started.elapsed())
+    }
+
+    fn time(mut self, runs: &RangeInclusive<usize>) -> Result<Duration, ModelError> {
+        self.hop()?;
+        let began = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
+            times.push(self.hop()?);
+        }
+        times.sort();
+        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
     }
 }
 

@@ -174,6 +174,21 @@ impl LivePipeline {
         Ok(self.chunk(channels))
     }
 
+    /// Takes the next frames as context for what follows, without any inference. What they would have finished is never
+    /// given: the next chunk begins behind it, where everything is whole again.
+    pub fn skip(&mut self, mix: [&[f32]; 2]) -> Result<(), PipelineError> {
+        self.pushed += mix[0].len() as u64;
+        let channels = match &mut self.resamplers {
+            None => self.live.skip(mix),
+            Some((to_model, back)) => {
+                let at_model = to_model.push(&mix);
+                back.push(&self.live.skip([&at_model[0], &at_model[1]]))
+            }
+        };
+        self.given += channels.first().map_or(0, Vec::len) as u64;
+        Ok(())
+    }
+
     /// Ends the epoch: gives everything up to the last frame pushed.
     pub fn finish_epoch(&mut self) -> Result<Option<StemChunk>, PipelineError> {
         let mut whole: Option<StemChunk> = None;
@@ -226,7 +241,24 @@ impl LivePipeline {
         Ok((self.chunk(channels.collect()), done))
     }
 
-    fn chunk(&mut self, channels: Vec<Vec<f32>>) -> Option<StemChunk> {
+    /// Where everything is whole again after a skip, at the wire's rate since the epoch's start.
+    fn whole_from(&self) -> u64 {
+        let from = self.live.whole_from();
+        match &self.shape.blocks {
+            Some((to_model, _)) if from > 0 => {
+                // The filter of the way back reaches a little around each frame.
+                let reach = to_model.input_frames as u64;
+                (from * to_model.input_frames as u64).div_ceil(to_model.output_frames as u64) + reach
+            }
+            _ => from,
+        }
+    }
+
+    fn chunk(&mut self, mut channels: Vec<Vec<f32>>) -> Option<StemChunk> {
+        let frames = channels.first().map_or(0, Vec::len) as u64;
+        let incomplete = self.whole_from().saturating_sub(self.given).min(frames);
+        self.given += incomplete;
+        channels.iter_mut().for_each(|channel| drop(channel.drain(..incomplete as usize)));
         if channels.first().is_none_or(Vec::is_empty) {
             return None;
         }

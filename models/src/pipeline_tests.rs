@@ -14,9 +14,26 @@ struct Quarter {
     given: usize,
 }
 
+impl Quarter {
+    fn hear(&mut self, mix: [&[f32]; 2]) -> usize {
+        for (heard, new) in self.heard.iter_mut().zip(mix) {
+            heard.extend_from_slice(new);
+        }
+        self.heard[0].len().saturating_sub(self.delay)
+    }
+}
+
 impl Kernel for Quarter {
     fn hop_frames(&self) -> usize {
         self.hop
+    }
+
+    fn skip(&mut self, mix: [&[f32]; 2]) {
+        self.given = self.hear(mix);
+    }
+
+    fn tail_frames(&self) -> usize {
+        0
     }
 
     fn delay_frames(&self) -> usize {
@@ -29,10 +46,7 @@ impl Kernel for Quarter {
     }
 
     fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
-        for (heard, new) in self.heard.iter_mut().zip(mix) {
-            heard.extend_from_slice(new);
-        }
-        let end = self.heard[0].len().saturating_sub(self.delay);
+        let end = self.hear(mix);
         for (channel, heard) in self.heard.iter().enumerate() {
             let piece: Vec<f32> = heard[self.given..end].iter().map(|s| 0.25 * s).collect();
             stems.add(channel, self.given as i64, &piece);
@@ -116,6 +130,32 @@ proptest! {
             }
         }
         prop_assert_eq!(worst, stated);
+    }
+
+    /// What is skipped is missing, and everything else is as if it had not been.
+    #[test]
+    fn after_a_skip_everything_is_whole_again(
+        rate in prop::sample::select(vec![44_100u32, 48_000, 32_000]), hop in 300usize..3_000, delay in 0usize..4_000,
+        skipped in prop::collection::vec(any::<bool>(), 10..40), size in 500usize..2_000,
+    ) {
+        let mix = tone(size * skipped.len(), rate);
+        let whole = run(&mut pipeline(rate, hop, delay), 0, &mix, &[size]);
+        let mut pipeline = pipeline(rate, hop, delay);
+        pipeline.start_epoch(0);
+        let mut next = 0;
+        for (piece, skip) in mix.chunks(size).zip(&skipped) {
+            if *skip {
+                pipeline.skip([piece, piece]).unwrap();
+                continue;
+            }
+            let Some(chunk) = pipeline.push([piece, piece]).unwrap() else { continue };
+            prop_assert!(chunk.first_frame >= next);
+            next = chunk.first_frame + chunk.frames() as u64;
+            let there = &whole[chunk.first_frame as usize..next as usize];
+            for (i, (a, b)) in chunk.channels[0].iter().zip(there).enumerate() {
+                prop_assert!((a - b).abs() < 1e-4, "frame {} + {}: {} {}", chunk.first_frame, i, a, b);
+            }
+        }
     }
 
     /// A hop runs exactly when the pipeline says it would.

@@ -25,6 +25,10 @@ const LOAD_LIMIT: f64 = 0.8;
 /// An inference's p99 is taken for twice what it usually takes (shared machines stall by that factor) as long as that is no
 /// more than this much longer, and for one and a half times beyond.
 const STALL: Duration = Duration::from_millis(50);
+/// Inferences are taken for so much longer than they usually are.
+const MARGIN: f64 = 1.1;
+/// What a whole lane of the device is worth, in decibels of quality: a server is there for a band.
+const LANE_WORTH_DB: f64 = 3.0;
 /// Hops that are tried for a spectral model, in columns.
 const UNET_HOPS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Look-aheads that are tried for a spectral model, in columns.
@@ -146,8 +150,13 @@ pub struct Plan {
     pub look_ahead_frames: u32,
     /// Frames the session must be pushed beyond a frame before that is due, of the whole budget.
     pub needed_frames: u32,
+    /// From the moment a hop's audio is there to the moment its stems must leave: what is left of the budget for
+    /// waiting in line and for the inference.
+    pub deadline: Duration,
     /// Median of one inference; zero on an ideal device.
     pub inference: Duration,
+    /// Quality beside other plans of the same model by the formulas of this file, in dB.
+    pub estimate_db: f64,
 }
 
 /// Why no plan fits.
@@ -177,28 +186,35 @@ pub enum PlanRefusal {
 
 /// The best plan of `family` at `model_rate` for `request`.
 pub fn plan(family: &Family, model_rate: SampleRate, request: &PlanRequest<'_>) -> Result<Plan, PlanRefusal> {
+    Ok(plans(family, model_rate, request)?.swap_remove(0))
+}
+
+/// All plans that fit into the budget, the best first; at least one.
+pub fn plans(
+    family: &Family,
+    model_rate: SampleRate,
+    request: &PlanRequest<'_>,
+) -> Result<Vec<Plan>, PlanRefusal> {
     let candidates = match family {
         Family::SpectralUnet(settings) => unet_candidates(settings, model_rate, request),
         Family::HybridDemucs(settings) => hybrid_candidates(settings, model_rate, request)?,
     };
-    let mut best: Option<(f64, Plan)> = None;
+    let mut fitting: Vec<(f64, Plan)> = Vec::new();
     let mut smallest: Option<u32> = None;
     for (geometry, quality) in candidates {
         let Some(plan) = cost_out(geometry, model_rate, request) else { continue };
+        let plan = Plan { estimate_db: quality, ..plan };
         smallest = Some(smallest.map_or(plan.needed_frames, |s| s.min(plan.needed_frames)));
-        if plan.needed_frames > request.budget_frames {
-            continue;
-        }
-        // Somebody else plays on the same server: a full core is worth a quarter of a decibel.
-        let score = quality - 0.25 * load(&plan, request.speed);
-        if best.as_ref().is_none_or(|(b, _)| score > *b) {
-            best = Some((score, plan));
+        if plan.needed_frames <= request.budget_frames {
+            // Somebody else plays on the same server.
+            fitting.push((quality - LANE_WORTH_DB * lane_share(&plan, request.speed), plan));
         }
     }
-    match (best, smallest) {
-        (Some((_, plan)), _) => Ok(plan),
-        (None, None) => Err(PlanRefusal::DeviceTooSlow),
-        (None, Some(smallest)) => {
+    fitting.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    match (fitting.is_empty(), smallest) {
+        (false, _) => Ok(fitting.into_iter().map(|(_, plan)| plan).collect()),
+        (true, None) => Err(PlanRefusal::DeviceTooSlow),
+        (true, Some(smallest)) => {
             let millis = |frames: u32| (f64::from(frames) * 1e3 / f64::from(request.rate.hz())).ceil() as u32;
             Err(PlanRefusal::BudgetTooSmall {
                 budget_millis: millis(request.budget_frames),
@@ -209,17 +225,25 @@ pub fn plan(family: &Family, model_rate: SampleRate, request: &PlanRequest<'_>) 
     }
 }
 
-/// Share of one core (of one device) that a session with this plan takes. Simulated time has a usual device in
-/// mind, on which a U-Net's inference costs most of a column whatever the hop, so that it plans much as a real
-/// one does.
-fn load(plan: &Plan, speed: DeviceSpeed<'_>) -> f64 {
+/// What a session with this plan takes of one lane of the device: of its time, or of the time within which everybody
+/// must have had their turn, whichever is more. Simulated time has a usual device in mind, on which a U-Net's inference
+/// costs most of a column whatever the hop, so that it plans much as a real one does.
+fn lane_share(plan: &Plan, speed: DeviceSpeed<'_>) -> f64 {
     match (speed, &plan.geometry) {
-        (DeviceSpeed::Ideal, Geometry::Unet(g)) => 0.7 / g.hop as f64,
+        (DeviceSpeed::Ideal, Geometry::Unet(g)) => 0.06 / g.hop as f64,
         (DeviceSpeed::Ideal, Geometry::Hybrid(_)) => 0.0,
         (DeviceSpeed::Measured(_), _) => {
-            plan.inference.as_secs_f64() / plan.rate.duration(u64::from(plan.hop_frames)).as_secs_f64()
+            let inference = plan.inference.as_secs_f64();
+            let time = plan.rate.duration(u64::from(plan.hop_frames));
+            let turn = plan.deadline.saturating_sub(stalled(plan.inference).saturating_sub(plan.inference));
+            inference / time.min(turn).as_secs_f64().max(1e-6)
         }
     }
+}
+
+/// An inference that takes as long as the slowest of a hundred, and the margin that whoever shares out the device keeps.
+fn stalled(inference: Duration) -> Duration {
+    inference.mul_f64(MARGIN) + inference.min(STALL).max(inference / 2)
 }
 
 /// The plan of one geometry whatever the budget; `None` when the device cannot keep up with it.
@@ -236,9 +260,9 @@ fn cost_out(geometry: Geometry, model_rate: SampleRate, request: &PlanRequest<'_
     }
     let packet = packet_frames(rate, model_rate);
     let algorithmic = PipelineShape::new(shape, rate, model_rate).algorithmic_frames(packet as usize) as u32;
-    let inference_time = inference + inference.min(STALL).max(inference / 2);
-    let inference_frames = (inference_time.as_secs_f64() * f64::from(rate.hz())).ceil() as u32;
-    let needed = algorithmic + request.block_frames + inference_frames + request.link_frames;
+    let inference_frames = (stalled(inference).as_secs_f64() * f64::from(rate.hz())).ceil() as u32;
+    let elsewhere = algorithmic + request.block_frames + request.link_frames;
+    let needed = elsewhere + inference_frames;
     let at_wire =
         |frames: usize| (frames as u64 * u64::from(rate.hz())).div_ceil(u64::from(model_rate.hz())) as u32;
     Some(Plan {
@@ -249,7 +273,9 @@ fn cost_out(geometry: Geometry, model_rate: SampleRate, request: &PlanRequest<'_
         hop_frames: at_wire(shape.hop_frames),
         look_ahead_frames: at_wire(geometry.look_ahead_frames()),
         needed_frames: needed,
+        deadline: rate.duration(request.budget_frames.saturating_sub(elsewhere).into()),
         inference,
+        estimate_db: 0.0,
         geometry,
     })
 }
@@ -288,9 +314,12 @@ fn unet_candidates(
                 .div_ceil(u64::from(request.rate.hz())) as usize;
             let left = settings.n_fft.saturating_sub(over_at_model) / 4 * 4;
             let shortest = step + step / 2;
-            let fitting = [settings.n_fft, 3 * step, 2 * step].into_iter().find(|p| *p <= left);
-            let effective = fitting.unwrap_or(left.max(shortest));
-            for effective in [effective, shortest] {
+            let mut lengths: Vec<usize> =
+                [settings.n_fft, 3 * step, 2 * step].into_iter().filter(|p| *p <= left).collect();
+            if lengths.is_empty() {
+                lengths.push(left.max(shortest));
+            }
+            for effective in lengths.into_iter().chain([shortest]) {
                 let geometry = unet_geometry(settings, columns, hop, look_ahead, effective);
                 let quality = unet_quality_db(hop, look_ahead, effective as f64 / step as f64);
                 found.push((Geometry::Unet(geometry), quality));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use models::ModelEngine;
 use rehearsekit_audio::{SampleRate, StemSet};
+use rehearsekit_schedule::Demand;
 
 /// What a client asked for, in the units of the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,22 +44,6 @@ pub struct Promise {
     pub description: String,
 }
 
-/// What another budget would buy in the place of the one a client asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
-    /// The budget, in frames at the wire's rate.
-    pub budget_frames: u32,
-    /// Whether it could be held.
-    pub holds: bool,
-    /// How good it is beside the model offline, in dB; `None` where that is not known.
-    pub quality_db: Option<f32>,
-    /// How the model would be run, or why it cannot be.
-    pub words: String,
-    /// What of the budget the plan needs for everything but the link, in frames at the wire's rate; `None` without a
-    /// plan.
-    pub need_frames: Option<u32>,
-}
-
 /// Why a session cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefusal {
@@ -66,6 +51,14 @@ pub enum OpenRefusal {
     #[error("{reason}")]
     BudgetTooSmall {
         /// The smallest that can, in frames at the wire's rate; `None` if none can.
+        smallest_budget_frames: Option<u32>,
+        /// A sentence for the player.
+        reason: String,
+    },
+    /// The devices have promised too much to others already.
+    #[error("{reason}")]
+    Full {
+        /// The smallest budget with room for this session, in frames at the wire's rate; `None` if none has.
         smallest_budget_frames: Option<u32>,
         /// A sentence for the player.
         reason: String,
@@ -91,16 +84,32 @@ pub struct Chunk {
     pub inference: Duration,
 }
 
+/// One way to run a model for one session.
+pub struct Way {
+    /// What the session would be promised.
+    pub promise: Promise,
+    /// What it would ask of the devices.
+    pub demand: Demand,
+    /// How good it is beside the model offline, in dB; `None` where that is not known.
+    pub quality_db: Option<f32>,
+    /// For people who choose among budgets: how the model would be run.
+    pub words: String,
+    /// What of the budget it needs for everything but the link, in frames at the wire's rate.
+    pub need_frames: u32,
+    /// Makes the session's pipeline; may take seconds.
+    pub open: Box<dyn FnOnce() -> Result<Box<dyn Pipeline>, EngineError> + Send>,
+}
+
 /// All models of one server. Every call may block and is made on a thread that may.
 pub trait Engine: Send + Sync + 'static {
     /// Loads `model` and runs it once, so that the first session pays for nothing.
     fn warm(&self, model: &str) -> Result<(), EngineError>;
-    /// A pipeline of a warmed model for one session, and what it promises.
-    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal>;
-    /// What each of these budgets would buy in the place of the one in `spec`; nothing from an engine that
-    /// cannot tell. An offer holds exactly if [`Self::open`] would.
-    fn offers(&self, _spec: &OpenSpec, _budgets_frames: &[u32]) -> Vec<Offer> {
-        Vec::new()
+    /// The ways to run a session as `spec` wants it on devices that nobody else uses, the best first; at least one.
+    fn ways(&self, spec: &OpenSpec) -> Result<Vec<Way>, OpenRefusal>;
+    /// The best way, opened.
+    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal> {
+        let Way { open, promise, .. } = self.ways(spec)?.swap_remove(0);
+        Ok((open().map_err(OpenRefusal::Failed)?, promise))
     }
 }
 
@@ -108,8 +117,12 @@ pub trait Engine: Send + Sync + 'static {
 pub trait Pipeline: Send {
     /// Forgets the past; the next frame pushed has this position.
     fn start_epoch(&mut self, position: u64);
-    /// Takes frames (left and right of equal length) and gives what became ready, in order, without gaps.
+    /// Takes frames (left and right of equal length) and gives what became ready, in order, without gaps but for those
+    /// that [`Self::skip`] leaves.
     fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Chunk>, EngineError>;
+    /// Takes frames as [`Self::push`] does, as context for what follows, without any inference: what they would have
+    /// made ready never comes.
+    fn skip(&mut self, mix: [&[f32]; 2]) -> Result<(), EngineError>;
     /// Gives the rest of the epoch up to its last frame.
     fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError>;
     /// As [`Self::finish_epoch`] in parts of about one inference, so that the first of them need not wait for the

@@ -1,10 +1,11 @@
 //! The separation server as a library: listeners, a configuration and a shutdown in, sessions served until
 //! it is over. [`run`] is the whole of it; the parts are told apart below.
 //!
-//! The way of the audio: `quic` lets a connection in, `session` talks to it and orders its packets, `workers`
-//! run the pipeline that `engine` opened, and the chunks go back through the session. [`http`] only watches.
+//! The way of the audio: `quic` lets a connection in, `session` talks to it and orders its packets, `admission` finds
+//! it room, `workers` run the pipeline that `engine` opened, and the chunks go back through the session. [`http`] only watches.
 //! This crate must never print, parse a command line, or end the process.
 
+mod admission;
 mod announce;
 pub mod clients;
 pub mod config;

@@ -110,6 +110,10 @@ pub struct Metrics {
     pub protocol_errors: Number,
     pub unusable_samples: Number,
     pub panics: Number,
+    pub dropped_hops: Number,
+    pub paused: Number,
+    pub promised_millionths: Number,
+    pub slowness_millionths: Number,
     pub queue_depth: Number,
     pub workers: Number,
     pub busy_micros: Number,
@@ -147,6 +151,10 @@ impl Metrics {
             protocol_errors: Number::default(),
             unusable_samples: Number::default(),
             panics: Number::default(),
+            dropped_hops: Number::default(),
+            paused: Number::default(),
+            promised_millionths: Number::default(),
+            slowness_millionths: Number::default(),
             queue_depth: Number::default(),
             workers: Number::default(),
             busy_micros: Number::default(),
@@ -172,9 +180,24 @@ impl Metrics {
         );
         out.gauge("connections", "Open connections", self.connections.get() as f64);
         out.gauge("sessions", "Open sessions", self.sessions.get() as f64);
+        out.gauge(
+            "sessions_paused",
+            "Open sessions whose hops are not taken, because the device is too slow at present",
+            self.paused.get() as f64,
+        );
+        out.gauge(
+            "device_promised_ratio",
+            "Share of the busiest device's time that is promised to live sessions",
+            self.promised_millionths.get() as f64 / 1e6,
+        );
+        out.gauge(
+            "device_slowness_ratio",
+            "How many times longer than usual inferences take at present on the slowest device",
+            self.slowness_millionths.get() as f64 / 1e6,
+        );
         out.gauge("queue_depth", "Inference jobs that wait", self.queue_depth.get() as f64);
         out.gauge("workers", "Inference threads", self.workers.get() as f64);
-        let counters: [(&str, &str, &Number); 13] = [
+        let counters: [(&str, &str, &Number); 14] = [
             ("connections_total", "Connections that finished their handshake", &self.connections_total),
             (
                 "connections_refused_total",
@@ -188,6 +211,11 @@ impl Metrics {
             ),
             ("sessions_total", "Sessions opened", &self.sessions_total),
             ("hops_total", "Chunks of stems made", &self.hops),
+            (
+                "dropped_hops_total",
+                "Hops dropped before their inference, because their stems would have come too late",
+                &self.dropped_hops,
+            ),
             ("late_chunks_total", "Chunks given up because their deadline passed", &self.late_chunks),
             ("lost_packets_total", "Gaps in the mix that were not filled in time", &self.lost_packets),
             (

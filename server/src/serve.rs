@@ -166,7 +166,7 @@ pub async fn run_with(
 
     let metrics = Arc::new(Metrics::new());
     let (workers, threads) =
-        Workers::start(config.workers, config.max_sessions, metrics.clone()).map_err(ServeError::Socket)?;
+        Workers::start(&[config.workers], metrics.clone()).map_err(ServeError::Socket)?;
     let hosts = AllowedHosts::new(http_address.ip(), &config.http_hosts);
     let shared = Arc::new(Shared::new(config, engine, metrics, workers, trust));
     let (life, lives) = watch::channel(Life::On);

@@ -6,7 +6,9 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use crate::{config::Config, engine::Engine, metrics::Metrics, trust::Trust, workers::Workers};
+use crate::{
+    config::Config, engine::Engine, metrics::Metrics, session::SessionTask, trust::Trust, workers::Workers,
+};
 
 /// How far the life of the server has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) workers: Workers,
+    pub(crate) workers: Workers<SessionTask>,
     pub(crate) trust: Trust,
     phase: Mutex<Phase>,
     open_sessions: AtomicUsize,
@@ -50,7 +52,7 @@ impl Shared {
         config: Config,
         engine: Arc<dyn Engine>,
         metrics: Arc<Metrics>,
-        workers: Workers,
+        workers: Workers<SessionTask>,
         trust: Trust,
     ) -> Self {
         let first = config.models.first().cloned().unwrap_or_default();

@@ -1,157 +1,227 @@
-//! Inference on named threads of its own, behind bounded queues.
+//! Inference on named threads of its own, one for each lane of the scheduler, which decides what each does next.
 //!
-//! A session has at most one job here at a time, so a queue as long as the number of sessions never fills.
-//! Live jobs go before patient ones (a bounce must not make a player late). A panic ends its job and is
-//! told to the one who waits for it; the thread lives on. This module must not know sessions or models.
+//! The scheduler knows no threads and no clock; this gives it both. A panic ends its task and nothing else: the thread
+//! lives on. This module must not know sessions or models.
 
 use std::{
     any::Any,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
-use tokio::sync::oneshot;
+use rehearsekit_schedule::{Cost, Demand, DeviceLoad, Hop, LaneId, Refused, Scheduler, StreamId};
 
 use crate::metrics::Metrics;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What lanes do. It tells whoever waits for it by itself.
+pub trait Task: Send + Sized + 'static {
+    /// Runs all of `batch`, alike by the scheduler's word, to their end.
+    fn run(batch: Vec<Self>);
+    /// It is not run.
+    fn refuse(self, why: NotRun);
+}
 
-/// Which queue a job goes to.
+/// Why a task is not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// Somebody is listening.
-    Live,
-    /// May wait for all live jobs.
-    Patient,
+pub enum NotRun {
+    /// Its result would have come too late.
+    Late,
+    /// The device is too slow for all at present, and this stream is one of the newest.
+    Paused,
 }
 
-/// Why a job has no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JobError {
-    /// More jobs than sessions: the caller queued without waiting for its last job.
-    #[error("the inference queue is full")]
-    QueueFull,
-    /// The pool has been closed.
-    #[error("the inference threads have ended")]
-    Closed,
-    /// The job panicked with this message.
-    #[error("an inference panicked: {0}")]
-    Panicked(String),
+/// The lanes and what waits for them. Cloning gives another handle.
+pub struct Workers<T: Task> {
+    lanes: Arc<Lanes<T>>,
+    open: Arc<Open<T>>,
 }
 
-/// The threads and their queues. Cloning gives another handle.
-#[derive(Clone)]
-pub struct Workers {
-    live: Sender<Job>,
-    patient: Sender<Job>,
-    metrics: Arc<Metrics>,
+impl<T: Task> Clone for Workers<T> {
+    fn clone(&self) -> Self {
+        Self { lanes: self.lanes.clone(), open: self.open.clone() }
+    }
 }
 
 /// The threads themselves, to be joined after every [`Workers`] handle is gone.
 pub struct WorkerThreads(Vec<JoinHandle<()>>);
 
-impl Workers {
-    /// Starts `threads` threads called `separate-0` and up, with room for `queue` jobs of each urgency.
-    pub fn start(threads: usize, queue: usize, metrics: Arc<Metrics>) -> io::Result<(Self, WorkerThreads)> {
-        let (live, live_jobs) = bounded(queue.max(1));
-        let (patient, patient_jobs) = bounded(queue.max(1));
-        let mut handles = Vec::with_capacity(threads);
-        for index in 0..threads.max(1) {
-            let (live_jobs, patient_jobs, metrics) =
-                (live_jobs.clone(), patient_jobs.clone(), metrics.clone());
-            let work = move || work(&live_jobs, &patient_jobs, &metrics);
-            handles.push(std::thread::Builder::new().name(format!("separate-{index}")).spawn(work)?);
+struct Lanes<T> {
+    state: Mutex<State<T>>,
+    news: Condvar,
+    start: Instant,
+    metrics: Arc<Metrics>,
+}
+
+struct State<T> {
+    scheduler: Scheduler<T>,
+    closed: bool,
+}
+
+/// When the last of these is gone, the threads end.
+struct Open<T: Task>(Arc<Lanes<T>>);
+
+impl<T: Task> Drop for Open<T> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.news.notify_all();
+    }
+}
+
+/// An admitted stream of hops; dropping it gives its share of the device back.
+pub struct Stream<T: Task> {
+    workers: Workers<T>,
+    id: StreamId,
+}
+
+impl<T: Task> Workers<T> {
+    /// Starts one thread per lane of each device, called `separate-DEVICE-LANE`.
+    pub fn start(lanes: &[usize], metrics: Arc<Metrics>) -> io::Result<(Self, WorkerThreads)> {
+        let state = State { scheduler: Scheduler::new(lanes), closed: false };
+        let shared = Arc::new(Lanes {
+            state: Mutex::new(state),
+            news: Condvar::new(),
+            start: Instant::now(),
+            metrics: metrics.clone(),
+        });
+        let workers = Self { open: Arc::new(Open(shared.clone())), lanes: shared };
+        let mut threads = Vec::new();
+        for (device, count) in lanes.iter().enumerate() {
+            for lane in 0..(*count).max(1) {
+                let (lanes, id) = (workers.lanes.clone(), LaneId { device, lane });
+                let name = format!("separate-{device}-{lane}");
+                threads.push(std::thread::Builder::new().name(name).spawn(move || lanes.work(id))?);
+            }
         }
-        metrics.workers.set(handles.len() as u64);
-        Ok((Self { live, patient, metrics }, WorkerThreads(handles)))
+        metrics.workers.set(threads.len() as u64);
+        Ok((workers, WorkerThreads(threads)))
     }
 
-    /// Queues `job`; the result arrives on the receiver. If nobody waits any more the result is dropped on
-    /// the worker thread. Never blocks.
-    pub fn submit<T: Send + 'static>(
-        &self,
-        urgency: Urgency,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> oneshot::Receiver<Result<T, JobError>> {
-        let (reply, result) = oneshot::channel();
-        let reply = Arc::new(std::sync::Mutex::new(Some(reply)));
-        let for_worker = reply.clone();
-        let answer = move |to: &std::sync::Mutex<Option<oneshot::Sender<_>>>, value| {
-            let sender = to.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            // An error means that the session is gone, which is its right.
-            sender.map(|sender| sender.send(value).is_ok())
-        };
-        let boxed: Job = Box::new(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(job));
-            answer(&for_worker, outcome.map_err(|panic| JobError::Panicked(message_of(&*panic))));
-        });
-        let queue = match urgency {
-            Urgency::Live => &self.live,
-            Urgency::Patient => &self.patient,
-        };
-        // Counted before sending, or a quick worker would take one down first.
-        self.metrics.queue_depth.add(1);
-        if let Err(error) = queue.try_send(boxed) {
-            self.metrics.queue_depth.sub(1);
-            let error = match error {
-                TrySendError::Full(_) => JobError::QueueFull,
-                TrySendError::Disconnected(_) => JobError::Closed,
-            };
-            answer(&reply, Err(error));
+    /// Promises `demand` its deadlines, or says that it cannot.
+    pub fn admit(&self, demand: &Demand) -> Result<Stream<T>, Refused> {
+        let id = self.lanes.change(|scheduler| scheduler.admit(demand))?;
+        Ok(Stream { workers: self.clone(), id })
+    }
+
+    /// Whether [`Self::admit`] would say yes.
+    pub fn fits(&self, demand: &Demand) -> bool {
+        self.lanes.lock().scheduler.fits(demand)
+    }
+
+    /// How each device fares.
+    pub fn load(&self) -> Vec<DeviceLoad> {
+        self.lanes.lock().scheduler.loads()
+    }
+
+    /// Queues what nobody waits for; it is done when a lane can spare `cost`.
+    pub fn submit_background(&self, cost: Cost, task: T) {
+        self.lanes.change(|scheduler| scheduler.submit_background(cost, task));
+    }
+}
+
+impl<T: Task> Stream<T> {
+    /// Queues a hop whose audio is there since `ready`, of use until `due`. Never blocks.
+    pub fn submit(&self, ready: Instant, due: Instant, task: T) {
+        let since = |at: Instant| at.saturating_duration_since(self.workers.lanes.start);
+        let hop = Hop { ready: since(ready), due: since(due) };
+        if let Err(task) = self.workers.lanes.change(|scheduler| scheduler.submit(self.id, hop, task)) {
+            task.refuse(NotRun::Paused);
         }
-        result
+    }
+
+    /// Whether its hops are not taken at present.
+    pub fn is_paused(&self) -> bool {
+        self.workers.lanes.lock().scheduler.is_paused(self.id)
+    }
+}
+
+impl<T: Task> Drop for Stream<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.workers.lanes.change(|scheduler| scheduler.leave(self.id)) {
+            task.refuse(NotRun::Late);
+        }
     }
 }
 
 impl WorkerThreads {
-    /// Waits until all threads have ended, which they do once every [`Workers`] is dropped and the queues
-    /// are empty.
+    /// Waits until all threads have ended, which they do once every [`Workers`] is dropped and nothing waits.
     pub fn join(self) {
         for handle in self.0 {
-            // Jobs cannot unwind through `work`, so there is nothing to be told here.
+            // Tasks cannot unwind through `work`, so there is nothing to be told here.
             let _ = handle.join();
         }
     }
 }
 
-fn work(live: &Receiver<Job>, patient: &Receiver<Job>, metrics: &Metrics) {
-    let mut idle_since = Instant::now();
-    loop {
-        let job = match live.try_recv() {
-            Ok(job) => Ok(job),
-            Err(TryRecvError::Empty) => select! {
-                recv(live) -> job => job,
-                recv(patient) -> job => job,
-            },
-            // Both senders live in the same handle: what is patient may still be queued.
-            Err(TryRecvError::Disconnected) => patient.recv(),
-        };
-        let Ok(job) = job else {
-            // `select!` may see one queue closed before the other is empty.
-            match live.try_recv().or_else(|_| patient.try_recv()) {
-                Ok(job) => run(job, metrics, &mut idle_since),
-                Err(_) => return,
+impl<T: Task> Lanes<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what the lanes should know of, and tells them.
+    fn change<R>(&self, change: impl FnOnce(&mut Scheduler<T>) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state.scheduler);
+        self.count(&state.scheduler);
+        drop(state);
+        self.news.notify_all();
+        result
+    }
+
+    fn count(&self, scheduler: &Scheduler<T>) {
+        self.metrics.queue_depth.set(scheduler.waiting() as u64);
+        let loads = scheduler.loads();
+        self.metrics.paused.set(loads.iter().map(|load| load.paused as u64).sum());
+        let most = |of: fn(&DeviceLoad) -> f64| loads.iter().map(of).fold(0.0, f64::max);
+        self.metrics.promised_millionths.set((most(|load| load.promised) * 1e6) as u64);
+        self.metrics.slowness_millionths.set((most(|load| load.slowness) * 1e6) as u64);
+    }
+
+    fn work(&self, lane: LaneId) {
+        let mut idle_since = Instant::now();
+        let mut state = self.lock();
+        loop {
+            let now = self.start.elapsed();
+            let turn = state.scheduler.next(lane, now);
+            if turn.run.is_empty() && turn.dropped.is_empty() {
+                if state.closed && state.scheduler.waiting() == 0 {
+                    return;
+                }
+                state = match turn.wake {
+                    Some(at) => {
+                        let wait = at.saturating_sub(now);
+                        self.news.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+                    }
+                    None => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                };
+                continue;
             }
-            continue;
-        };
-        run(job, metrics, &mut idle_since);
+            self.count(&state.scheduler);
+            drop(state);
+            self.metrics.dropped_hops.add(turn.dropped.len() as u64);
+            turn.dropped.into_iter().for_each(|task| task.refuse(NotRun::Late));
+            let runs = !turn.run.is_empty();
+            if runs {
+                let start = Instant::now();
+                self.metrics.idle_micros.add(micros(start - idle_since));
+                // A task that panics has told whom it concerns; the lane must not end with it.
+                let _ = catch_unwind(AssertUnwindSafe(|| T::run(turn.run)));
+                idle_since = Instant::now();
+                self.metrics.busy_micros.add(micros(idle_since - start));
+            }
+            state = self.lock();
+            if runs {
+                state.scheduler.finished(lane, self.start.elapsed());
+                // What waits for all lanes, or may only now hold up this one.
+                self.news.notify_all();
+            }
+        }
     }
 }
 
-fn run(job: Job, metrics: &Metrics, idle_since: &mut Instant) {
-    metrics.queue_depth.sub(1);
-    let start = Instant::now();
-    metrics.idle_micros.add(micros(start - *idle_since));
-    job();
-    *idle_since = Instant::now();
-    metrics.busy_micros.add(micros(*idle_since - start));
-}
-
-fn micros(duration: std::time::Duration) -> u64 {
+fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -163,70 +233,128 @@ pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
     use super::*;
 
-    fn pool(threads: usize, queue: usize) -> (Workers, WorkerThreads, Arc<Metrics>) {
-        let metrics = Arc::new(Metrics::new());
-        let (workers, threads) = Workers::start(threads, queue, metrics.clone()).unwrap();
-        (workers, threads, metrics)
+    /// Waits for its gate, says its name, and panics if that is `panic`.
+    struct Named {
+        name: &'static str,
+        gate: Option<Receiver<()>>,
+        told: Sender<String>,
+    }
+
+    impl Task for Named {
+        fn run(batch: Vec<Self>) {
+            for task in batch {
+                if let Some(gate) = task.gate {
+                    let _ = gate.recv();
+                }
+                assert!(task.name != "panic", "a net without a floor");
+                task.told.send(task.name.to_owned()).unwrap();
+            }
+        }
+
+        fn refuse(self, why: NotRun) {
+            self.told.send(format!("{} {why:?}", self.name)).unwrap();
+        }
+    }
+
+    struct House {
+        workers: Workers<Named>,
+        threads: WorkerThreads,
+        metrics: Arc<Metrics>,
+        told: Receiver<String>,
+        tell: Sender<String>,
+    }
+
+    impl House {
+        fn new(lanes: usize) -> Self {
+            let metrics = Arc::new(Metrics::new());
+            let (workers, threads) = Workers::start(&[lanes], metrics.clone()).unwrap();
+            let (tell, told) = channel();
+            Self { workers, threads, metrics, told, tell }
+        }
+
+        fn task(&self, name: &'static str) -> Named {
+            Named { name, gate: None, told: self.tell.clone() }
+        }
+
+        fn stream(&self) -> Stream<Named> {
+            self.workers.admit(&demand()).unwrap()
+        }
+
+        fn next(&self) -> String {
+            self.told.recv_timeout(Duration::from_secs(20)).unwrap()
+        }
+    }
+
+    fn cost() -> Cost {
+        Cost { kind: 0, typical: Duration::from_millis(1), batches: Vec::new(), wide: false }
+    }
+
+    fn demand() -> Demand {
+        let second = Duration::from_secs(1);
+        Demand { period: second, deadline: second, costs: vec![Some(cost())] }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
     }
 
     #[test]
-    fn a_panic_is_told_and_costs_nobody_else_anything() {
-        let (workers, threads, _) = pool(1, 4);
-        let bad = workers.submit(Urgency::Live, || -> u32 { panic!("a net without a floor") });
-        let good = workers.submit(Urgency::Live, || std::thread::current().name().map(str::to_owned));
-        let told = bad.blocking_recv().unwrap().unwrap_err();
-        assert_eq!(told, JobError::Panicked("a net without a floor".to_owned()));
-        assert_eq!(good.blocking_recv().unwrap().unwrap().as_deref(), Some("separate-0"));
-        drop(workers);
-        threads.join();
+    fn a_panic_ends_its_task_only() {
+        let house = House::new(1);
+        house.workers.submit_background(cost(), house.task("panic"));
+        house.workers.submit_background(cost(), house.task("good"));
+        assert_eq!(house.next(), "good");
+        drop(house.workers);
+        house.threads.join();
     }
 
     #[test]
-    fn live_jobs_go_before_patient_ones_and_a_full_queue_says_so() {
-        let (workers, threads, metrics) = pool(1, 2);
-        let (entered, on_entry) = bounded::<()>(1);
-        let (open, gate) = bounded::<()>(0);
-        let first = workers.submit(Urgency::Live, move || {
-            entered.send(()).unwrap();
-            let _ = gate.recv();
-        });
-        on_entry.recv().unwrap();
-        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let note = |name: &'static str| {
-            let order = order.clone();
-            move || order.lock().unwrap().push(name)
-        };
-        let waiting = [
-            workers.submit(Urgency::Patient, note("patient")),
-            workers.submit(Urgency::Live, note("live 1")),
-            workers.submit(Urgency::Live, note("live 2")),
-        ];
-        assert_eq!(metrics.queue_depth.get(), 3);
-        let refused = workers.submit(Urgency::Live, || ()).blocking_recv().unwrap();
-        assert_eq!(refused, Err(JobError::QueueFull));
+    fn hops_go_before_background_work_and_the_most_urgent_first() {
+        let house = House::new(1);
+        let (open, gate) = channel();
+        let first = Named { gate: Some(gate), ..house.task("first") };
+        house.workers.submit_background(cost(), first);
+        while house.metrics.queue_depth.get() > 0 {
+            std::thread::yield_now();
+        }
+        house.workers.submit_background(cost(), house.task("patient"));
+        let (older, newer, late) = (house.stream(), house.stream(), house.stream());
+        let now = Instant::now();
+        older.submit(now + Duration::from_millis(1), soon(), house.task("second"));
+        newer.submit(now, soon(), house.task("first hop"));
+        late.submit(now, now, house.task("too late"));
+        assert_eq!(house.metrics.queue_depth.get(), 4);
         drop(open);
-        first.blocking_recv().unwrap().unwrap();
-        for job in waiting {
-            job.blocking_recv().unwrap().unwrap();
-        }
-        assert_eq!(*order.lock().unwrap(), ["live 1", "live 2", "patient"]);
-        assert_eq!(metrics.queue_depth.get(), 0);
-        drop(workers);
-        threads.join();
+        let told: Vec<String> = (0..5).map(|_| house.next()).collect();
+        assert_eq!(told, ["first", "too late Late", "first hop", "second", "patient"]);
+        assert_eq!(house.metrics.dropped_hops.get(), 1);
+        drop((house.workers, older, newer, late));
+        house.threads.join();
     }
 
     #[test]
-    fn what_is_queued_is_done_before_the_threads_end() {
-        let (workers, threads, _) = pool(2, 64);
-        let jobs: Vec<_> = (0..64)
-            .map(|n| workers.submit(if n % 2 == 0 { Urgency::Live } else { Urgency::Patient }, move || n))
-            .collect();
-        drop(workers);
-        threads.join();
-        for (n, job) in jobs.into_iter().enumerate() {
-            assert_eq!(job.blocking_recv().unwrap(), Ok(n));
-        }
+    fn what_waits_is_done_before_the_threads_end() {
+        let house = House::new(2);
+        (0..64).for_each(|_| house.workers.submit_background(cost(), house.task("work")));
+        drop(house.workers);
+        house.threads.join();
+        assert_eq!(house.told.try_iter().count(), 64);
+    }
+
+    #[test]
+    fn a_stream_gives_its_share_back() {
+        let house = House::new(1);
+        let heavy = Demand { period: Duration::from_millis(2), ..demand() };
+        let stream = house.workers.admit(&heavy).unwrap();
+        assert!(!house.workers.fits(&heavy) && house.workers.admit(&heavy).is_err());
+        assert!(house.metrics.promised_millionths.get() > 400_000);
+        drop(stream);
+        assert!(house.workers.fits(&heavy));
+        drop(house.workers);
+        house.threads.join();
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, PACKET, PANIC, TestServer, endpoint, get, request, within};
+use common::{Client, HOP, PACKET, PANIC, TestServer, endpoint, get, request, within};
 use rehearsekit_protocol::{CloseReason, Mode, PacketHeader, ServerMessage};
 
 const PROTOCOL_ERROR: u64 = 2;
@@ -106,7 +106,10 @@ async fn a_panic_in_one_pipeline_ends_its_session_only() {
     let mut neighbour = Neighbour::of(&server).await;
     neighbour.plays().await;
     let (mut client, _) = Client::session(server.link, Mode::Live, 48_000).await;
-    client.push_raw(&PacketHeader::mix(0, 0, 0, PACKET), &[PANIC; PACKET as usize]).await;
+    for n in 0..HOP / PACKET {
+        let header = PacketHeader::mix(0, n, u64::from(n * PACKET), PACKET);
+        client.push_raw(&header, &[PANIC; PACKET as usize]).await;
+    }
     assert_eq!(client.news().await, Some(ServerMessage::Closing { reason: CloseReason::Internal }));
     assert_eq!(client.closed().await, (INTERNAL, "an inference panicked: told to panic".to_owned()));
     neighbour.plays().await;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use common::{Client, HOP, HalfEngine, PACKET, TestServer, config, get, request, within};
 use rehearsekit_protocol::{
@@ -161,7 +161,11 @@ async fn what_budgets_buy_is_told_to_those_who_ask_with_a_yes_and_with_a_no() {
     let Some(ServerMessage::Opened(opened)) = ask(48_000, &wanted).await else { panic!("not opened") };
     let told: Vec<_> = opened.offers.iter().map(|o| (o.budget_frames, o.holds, o.quality_db)).collect();
     assert_eq!(told, [(HOP, false, None), (2 * HOP, true, Some(-0.5)), (48_000, true, Some(-0.5))]);
-    assert!(opened.offers.iter().all(|o| o.words.len() == 96 && o.words.starts_with("half")), "cut to fit");
+    assert_eq!(opened.offers[0].words, "too little for this model on this server");
+    assert!(
+        opened.offers[1..].iter().all(|o| o.words.len() == 96 && o.words.starts_with("half")),
+        "cut to fit"
+    );
     assert_eq!(refusal(ask(10, &wanted).await).offers, opened.offers);
     let Some(ServerMessage::Opened(opened)) = ask(48_000, &[]).await else { panic!("not opened") };
     assert!(opened.offers.is_empty(), "unasked");
@@ -178,7 +182,7 @@ async fn what_budgets_buy_is_told_to_those_who_ask_with_a_yes_and_with_a_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_admitted_before_all_models_are_warm() {
     let (open, gate) = std::sync::mpsc::channel();
-    let mut server = TestServer::start(&[], HalfEngine { gate: Mutex::new(Some(gate)) }).await;
+    let mut server = TestServer::start(&[], HalfEngine::gated(gate)).await;
     assert_eq!(get(server.http, "/healthz", "localhost", "").await, (200, "ok\n".to_owned()));
     let (status, body) = get(server.http, "/readyz", "localhost", "").await;
     let reason: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -196,7 +200,7 @@ async fn nobody_is_admitted_before_all_models_are_warm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_cannot_be_loaded_ends_the_server_with_its_name() {
     let (open, gate) = std::sync::mpsc::channel();
-    let server = TestServer::start(&[], HalfEngine { gate: Mutex::new(Some(gate)) }).await;
+    let server = TestServer::start(&[], HalfEngine::gated(gate)).await;
     open.send(Err(EngineError("it is not installed".to_owned()))).unwrap();
     let told = server.ends().await.unwrap_err().to_string();
     assert_eq!(told, "cannot load the model spleeter-2stems: it is not installed");
@@ -240,7 +244,7 @@ async fn a_server_without_a_writable_folder_does_not_start() {
     std::fs::write(&file, "x").unwrap();
     let config = config(&file.join("data"), &[]);
     let listeners = Listeners::bind(&config).unwrap();
-    let engine = std::sync::Arc::new(HalfEngine { gate: Mutex::default() });
+    let engine = std::sync::Arc::new(HalfEngine::default());
     let result = run_with(listeners, config, engine, |_| (), std::future::pending()).await;
     assert!(matches!(result, Err(ServeError::DataDir(_))), "{result:?}");
 }

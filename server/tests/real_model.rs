@@ -45,6 +45,51 @@ fn song(frames: usize) -> Vec<f32> {
         .collect()
 }
 
+/// What a hop that was dropped leaves: a hole, and behind it the stems that would have been there anyway.
+#[test]
+fn a_skipped_hop_is_missing_and_the_rest_is_as_it_was() {
+    let (_data, config) = borrowed();
+    let engine = ModelEngine::new(&config);
+    engine.warm("spleeter-2stems").unwrap();
+    for rate in [SampleRate::HZ_44100, SampleRate::HZ_48000] {
+        let spec = OpenSpec {
+            model: "spleeter-2stems".to_owned(),
+            rate,
+            budget_frames: 14_000,
+            block_frames: 64,
+            link_frames: 240,
+        };
+        let song = song(rate.hz() as usize * 2);
+        let (mut whole, promise) = engine.open(&spec).unwrap();
+        whole.start_epoch(0);
+        let mut all = whole.push([&song, &song]).unwrap();
+        all.extend(whole.finish_epoch().unwrap());
+        let all: Vec<f32> = all.iter().flat_map(|chunk| chunk.channels[0].iter().copied()).collect();
+
+        let (mut holed, _) = engine.open(&spec).unwrap();
+        holed.start_epoch(0);
+        let (mut next, mut missing) = (0, 0);
+        for (n, piece) in song.chunks(promise.hop_frames as usize).enumerate() {
+            if n % 5 == 4 {
+                holed.skip([piece, piece]).unwrap();
+                continue;
+            }
+            for chunk in holed.push([piece, piece]).unwrap() {
+                missing += chunk.first_frame as usize - next;
+                next = chunk.first_frame as usize + chunk.channels[0].len();
+                let there = &all[chunk.first_frame as usize..next];
+                for (i, (a, b)) in chunk.channels[0].iter().zip(there).enumerate() {
+                    assert!((a - b).abs() < 1e-5, "{rate:?}, frame {} + {i}: {a} {b}", chunk.first_frame);
+                }
+            }
+        }
+        assert!(
+            missing > 2 * promise.hop_frames as usize && missing < song.len() / 2,
+            "{missing} frames are missing"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_changes_not_a_bit() {
     let (data, config) = borrowed();

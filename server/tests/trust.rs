@@ -252,7 +252,7 @@ async fn the_first_start_where_others_can_reach_it_shows_a_code() {
 async fn start_fails(data: &std::path::Path) -> ServeError {
     let config = common::config(data, &[]);
     let listeners = Listeners::bind(&config).unwrap().near_only(NEAR);
-    let engine = std::sync::Arc::new(common::HalfEngine { gate: Default::default() });
+    let engine = std::sync::Arc::new(common::HalfEngine::default());
     rehearsekit_server::run_with(listeners, config, engine, |_| (), std::future::pending()).await.unwrap_err()
 }
 

@@ -16,10 +16,11 @@ use std::{
 };
 
 use rehearsekit_audio::StemSet;
+use rehearsekit_schedule::{Cost, Demand};
 use rehearsekit_server::{
     Event, Listeners,
     config::{Config, Flag, Sources, Value},
-    engine::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise},
+    engine::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way},
     run_with,
 };
 
@@ -172,7 +173,7 @@ impl Engine for Known {
         Ok(())
     }
 
-    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal> {
+    fn ways(&self, spec: &OpenSpec) -> Result<Vec<Way>, OpenRefusal> {
         let names: &[&str] = match spec.model.as_str() {
             "four" => &["drums", "bass", "other", "vocals"],
             _ => &["vocals", "accompaniment"],
@@ -188,7 +189,21 @@ impl Engine for Known {
             look_ahead_frames: 0,
             description: "quarters of the mix".to_owned(),
         };
-        Ok((Box::new(Quarters { position: 0, pending: Vec::new(), channels }), promise))
+        // Quick enough for any number of players.
+        let typical = Duration::from_micros(100);
+        let demand = Demand {
+            period: spec.rate.duration(HOP as u64),
+            deadline: spec.rate.duration(spec.budget_frames.into()),
+            costs: vec![Some(Cost { kind: 0, typical, batches: Vec::new(), wide: false })],
+        };
+        Ok(vec![Way {
+            promise,
+            demand,
+            quality_db: None,
+            words: "quarters".to_owned(),
+            need_frames: HOP as u32,
+            open: Box::new(move || Ok(Box::new(Quarters { position: 0, pending: Vec::new(), channels }))),
+        }])
     }
 }
 
@@ -218,6 +233,10 @@ impl Pipeline for Quarters {
         self.pending.extend(mix[0].iter().zip(mix[1]).map(|(l, r)| [*l, *r]));
         let hops = self.pending.len() / HOP;
         Ok((0..hops).map(|_| self.cut(HOP)).collect())
+    }
+
+    fn skip(&mut self, mix: [&[f32]; 2]) -> Result<(), EngineError> {
+        self.push(mix).map(drop)
     }
 
     fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError> {

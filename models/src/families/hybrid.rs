@@ -252,6 +252,15 @@ impl HybridKernel {
         kernel.start();
         kernel
     }
+
+    fn hear(&mut self, mix: [&[f32]; 2]) {
+        let (hop, frames) = (self.geometry.hop_frames, self.geometry.window_frames());
+        for (recent, new) in self.recent.iter_mut().zip(mix) {
+            recent.drain(..hop.min(frames));
+            recent.extend_from_slice(&new[new.len().saturating_sub(frames)..]);
+        }
+        self.arrived += hop as u64;
+    }
 }
 
 impl Kernel for HybridKernel {
@@ -270,14 +279,20 @@ impl Kernel for HybridKernel {
         self.before.clear();
     }
 
+    fn skip(&mut self, mix: [&[f32]; 2]) {
+        self.hear(mix);
+        // The next hop has nothing to fade over, so it is whole by itself.
+        self.before.clear();
+    }
+
+    fn tail_frames(&self) -> usize {
+        0
+    }
+
     fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
+        self.hear(mix);
         let g = &self.geometry;
         let (hop, frames) = (g.hop_frames, g.window_frames());
-        for (recent, new) in self.recent.iter_mut().zip(mix) {
-            recent.drain(..hop.min(frames));
-            recent.extend_from_slice(&new[new.len().saturating_sub(frames)..]);
-        }
-        self.arrived += hop as u64;
         if self.recent.iter().flatten().all(|&s| s == 0.0) {
             self.before.clear();
             return Ok(Duration::ZERO);

@@ -30,6 +30,12 @@ pub trait Kernel: Send {
     /// Takes exactly `hop_frames` new frames of the stereo mix and adds what it now knows of the wanted stems
     /// to `stems` (channels 2·i and 2·i + 1 are the i-th wanted stem). Returns the time spent in inference.
     fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError>;
+
+    /// Takes a hop's frames as context, without an inference: what it would have added is missing.
+    fn skip(&mut self, mix: [&[f32]; 2]);
+
+    /// Frames beyond the finished ones to which a hop adds: what a skipped one leaves incomplete there.
+    fn tail_frames(&self) -> usize;
 }
 
 /// Identical networks, taken by one worker at a time. Runs wait for a free one.

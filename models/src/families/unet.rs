@@ -255,11 +255,19 @@ impl Kernel for UnetKernel {
     }
 
     fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
+        self.skip(mix);
+        self.separate(stems)
+    }
+
+    fn skip(&mut self, mix: [&[f32]; 2]) {
         let step = self.geometry.step_frames;
         for at in (0..self.hop_frames()).step_by(step) {
             self.push_step([&mix[0][at..at + step], &mix[1][at..at + step]]);
         }
-        self.separate(stems)
+    }
+
+    fn tail_frames(&self) -> usize {
+        self.geometry.effective_frames - self.geometry.step_frames
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{PoisonError, RwLock},
 };
 
@@ -13,7 +14,9 @@ use rehearsekit_models::{
     store::Store,
 };
 
-use super::{Chunk, Engine, EngineError, Offer, OpenRefusal, OpenSpec, Pipeline, Promise};
+use rehearsekit_schedule::{Cost, Demand};
+
+use super::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way};
 use crate::config::Config;
 
 /// The models of one server.
@@ -26,7 +29,12 @@ pub struct ModelEngine {
 struct Loaded {
     model: Model,
     costs: CostTable,
+    /// Threads inside one inference.
+    threads: usize,
 }
+
+/// A session rather takes a way this much worse than the best for its budget than to be refused.
+const ACCEPTABLE_LOSS_DB: f64 = 1.5;
 
 impl ModelEngine {
     /// Nothing is loaded yet; see [`Engine::warm`].
@@ -49,7 +57,7 @@ impl ModelEngine {
         let costs = model.costs(&devices, &mut |done, all| {
             tracing::info!(model = name, "measuring this device, once: {done} of {all}");
         });
-        Ok(Loaded { costs: costs.map_err(|error| told(&error))?, model })
+        Ok(Loaded { costs: costs.map_err(|error| told(&error))?, model, threads })
     }
 }
 
@@ -66,7 +74,8 @@ impl Engine for ModelEngine {
         };
         // A model that cannot hold the usual budget is asked for the one that four stems take on a processor.
         let patient = OpenSpec { budget_frames: 6 * usual.budget_frames, ..usual.clone() };
-        if let Ok(plan) = loaded.plan(&usual).or_else(|_| loaded.plan(&patient)) {
+        let plans = loaded.plans(&usual).or_else(|_| loaded.plans(&patient));
+        if let Some(plan) = plans.ok().and_then(|plans| plans.into_iter().next()) {
             loaded.model.warm(&plan).map_err(|error| EngineError(error.to_string()))?;
         }
         let mut all = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
@@ -74,54 +83,38 @@ impl Engine for ModelEngine {
         Ok(())
     }
 
-    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal> {
-        let failed = |text: String| OpenRefusal::Failed(EngineError(text));
-        let loaded = self
-            .loaded(&spec.model)
-            .ok_or_else(|| failed(format!("the model {} is not loaded", spec.model)))?;
-        let plan = loaded.plan(spec).map_err(|refusal| {
+    fn ways(&self, spec: &OpenSpec) -> Result<Vec<Way>, OpenRefusal> {
+        let loaded = self.loaded(&spec.model).ok_or_else(|| {
+            OpenRefusal::Failed(EngineError(format!("the model {} is not loaded", spec.model)))
+        })?;
+        let plans = loaded.plans(spec).map_err(|refusal| {
             let smallest_budget_frames = match &refusal {
                 PlanRefusal::BudgetTooSmall { smallest_budget_frames, .. } => Some(*smallest_budget_frames),
                 PlanRefusal::DeviceTooSlow | PlanRefusal::Override(_) => None,
             };
             OpenRefusal::BudgetTooSmall { smallest_budget_frames, reason: refusal.to_string() }
         })?;
-        let pipeline = loaded.model.live(&plan).map_err(|error| failed(error.to_string()))?;
-        Ok((Box::new(pipeline), loaded.promise(&plan)))
-    }
-
-    fn offers(&self, spec: &OpenSpec, budgets_frames: &[u32]) -> Vec<Offer> {
-        let Some(loaded) = self.loaded(&spec.model) else { return Vec::new() };
-        budgets_frames.iter().map(|&frames| loaded.offer(spec, frames)).collect()
+        Ok(plans.into_iter().map(|plan| loaded.way(spec, plan)).collect())
     }
 }
 
 impl Loaded {
-    fn plan(&self, spec: &OpenSpec) -> Result<Plan, PlanRefusal> {
-        self.model.plan(&PlanRequest {
+    /// All plans that are not much worse than the best one could be.
+    fn plans(&self, spec: &OpenSpec) -> Result<Vec<Plan>, PlanRefusal> {
+        let mut plans = self.model.plans(&PlanRequest {
             rate: spec.rate,
             budget_frames: spec.budget_frames,
             block_frames: spec.block_frames,
             link_frames: spec.link_frames,
             speed: DeviceSpeed::Measured(&self.costs),
             overrides: Overrides::default(),
-        })
+        })?;
+        let best = plans.iter().map(|plan| plan.estimate_db).fold(f64::NEG_INFINITY, f64::max);
+        plans.retain(|plan| plan.estimate_db >= best - ACCEPTABLE_LOSS_DB);
+        Ok(plans)
     }
 
-    fn offer(&self, spec: &OpenSpec, budget_frames: u32) -> Offer {
-        let plan = match self.plan(&OpenSpec { budget_frames, ..spec.clone() }) {
-            Ok(plan) => plan,
-            Err(refusal) => {
-                let words = match refusal {
-                    PlanRefusal::BudgetTooSmall { .. } => "too little for this model on this server",
-                    PlanRefusal::DeviceTooSlow | PlanRefusal::Override(_) => {
-                        "this server is too slow for this model"
-                    }
-                };
-                let words = words.to_owned();
-                return Offer { budget_frames, holds: false, quality_db: None, words, need_frames: None };
-            }
-        };
+    fn way(&self, spec: &OpenSpec, plan: Plan) -> Way {
         let millis = |frames: u32| plan.rate.duration(frames.into()).as_secs_f64() * 1e3;
         let quality = self.model.quality(&plan.geometry);
         let about = if quality.is_some_and(|q| q.is_about) { "; quality is about that" } else { "" };
@@ -130,10 +123,31 @@ impl Loaded {
             millis(plan.hop_frames),
             millis(plan.look_ahead_frames)
         );
-        let need_frames =
-            Some(plan.needed_frames.saturating_sub(spec.link_frames)).filter(|&frames| frames > 0);
-        let quality_db = quality.map(|q| q.relative_db);
-        Offer { budget_frames, holds: true, quality_db, words, need_frames }
+        let cost = Cost {
+            kind: kind_of(self.model.name(), &plan.geometry.cost_key()),
+            typical: plan.inference,
+            batches: Vec::new(),
+            wide: self.threads > 1,
+        };
+        let demand = Demand {
+            period: self.model.rate().duration(plan.geometry.shape().hop_frames as u64),
+            deadline: plan.deadline,
+            costs: vec![Some(cost)],
+        };
+        Way {
+            promise: self.promise(&plan),
+            demand,
+            quality_db: quality.map(|q| q.relative_db),
+            words,
+            need_frames: plan.needed_frames.saturating_sub(spec.link_frames),
+            open: {
+                let model = self.model.clone();
+                Box::new(move || match model.live(&plan) {
+                    Ok(pipeline) => Ok(Box::new(pipeline)),
+                    Err(error) => Err(EngineError(error.to_string())),
+                })
+            },
+        }
     }
 
     fn promise(&self, plan: &Plan) -> Promise {
@@ -157,6 +171,13 @@ impl Loaded {
     }
 }
 
+/// Inferences with the same network are of one kind.
+fn kind_of(model: &str, cost_key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (model, cost_key).hash(&mut hasher);
+    hasher.finish()
+}
+
 impl From<StemChunk> for Chunk {
     fn from(chunk: StemChunk) -> Self {
         Self { first_frame: chunk.first_frame, channels: chunk.channels, inference: chunk.inference }
@@ -171,6 +192,10 @@ impl Pipeline for LivePipeline {
     fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Chunk>, EngineError> {
         let chunk = Self::push(self, mix).map_err(|error| EngineError(error.to_string()))?;
         Ok(chunk.map(Chunk::from).into_iter().collect())
+    }
+
+    fn skip(&mut self, mix: [&[f32]; 2]) -> Result<(), EngineError> {
+        Self::skip(self, mix).map_err(|error| EngineError(error.to_string()))
     }
 
     fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError> {

@@ -22,6 +22,8 @@ pub struct SessionHealth {
     pub chunks: Number,
     /// Chunks given up because their deadline passed.
     pub given_up_chunks: Number,
+    /// Hops that were not worked on: too late, or the session was paused.
+    pub dropped_hops: Number,
     /// What the client says of itself: nothing was there, came too late, never came.
     pub underruns: Number,
     /// See [`Self::underruns`].
@@ -70,7 +72,7 @@ impl Drop for SessionEntry {
 /// Name, type, help, and the value of a session.
 type Series = (&'static str, &'static str, &'static str, fn(&SessionHealth) -> f64);
 
-const SERIES: [Series; 9] = [
+const SERIES: [Series; 10] = [
     ("session_round_trip_seconds", "gauge", "Round trip of each open session's link", |health| {
         health.round_trip_micros.get() as f64 / 1e6
     }),
@@ -86,6 +88,12 @@ const SERIES: [Series; 9] = [
     ("session_given_up_chunks_total", "counter", "Chunks given up because their deadline passed", |health| {
         health.given_up_chunks.get() as f64
     }),
+    (
+        "session_dropped_hops_total",
+        "counter",
+        "Hops not worked on, because they would have come too late or the session was paused",
+        |health| health.dropped_hops.get() as f64,
+    ),
     (
         "session_underruns_total",
         "counter",

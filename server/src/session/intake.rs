@@ -143,21 +143,23 @@ impl Intake {
         self.arranger.next_deadline()
     }
 
-    /// The next job for the pipeline, which needs `until_work` more frames before it does anything costly.
-    /// Empty when there is nothing worth a worker's time. A job holds one costly step at most, so that
-    /// sessions take turns.
-    pub(crate) fn take(&mut self, until_work: usize) -> Vec<Step> {
+    /// The next job for the pipeline, which needs `until_work` more frames before it does anything costly, and
+    /// `from_start` after a start. Empty when there is nothing worth a worker's time. A job holds one costly step, so
+    /// that sessions take turns.
+    pub(crate) fn take(&mut self, until_work: usize, from_start: usize) -> Vec<Step> {
         let (mut frames, mut count) = (0, 0);
-        let (mut started, mut complete) = (false, false);
+        // Of the epoch that the next frames belong to.
+        let (mut pushed, mut wanted) = (0, until_work as u64);
+        let mut complete = false;
         for step in &self.steps {
             count += 1;
             match step {
-                Step::Start { .. } => started = true,
+                Step::Start { .. } => (pushed, wanted) = (0, from_start as u64),
                 Step::Finish => complete = true,
                 Step::Push { channels, .. } => {
                     frames += frames_of(channels);
-                    // After a start the pipeline itself must say how much it wants.
-                    complete = started || frames >= until_work as u64;
+                    pushed += frames_of(channels);
+                    complete = pushed >= wanted;
                 }
             }
             if complete {
@@ -291,7 +293,7 @@ mod tests {
     /// All jobs there are, as a worker that wants `until_work` frames sees them.
     fn jobs(intake: &mut Intake, until_work: usize) -> Vec<String> {
         std::iter::from_fn(|| {
-            let job = intake.take(until_work);
+            let job = intake.take(until_work, 1);
             (!job.is_empty()).then(|| told(&job))
         })
         .collect()
@@ -308,6 +310,12 @@ mod tests {
         assert_eq!(jobs(&mut intake, 20), Vec::<String>::new());
         intake.accept(packet(1, 6, 60, 10), ms(0)).unwrap();
         assert_eq!(jobs(&mut intake, 20), ["50+10 F", "S1@60 60+10"]);
+        // A start is no reason for a job before its epoch is worth one.
+        intake.accept(packet(2, 7, 100, 10), ms(0)).unwrap();
+        assert_eq!(told(&intake.take(20, 30)), "F");
+        assert_eq!(intake.take(20, 30), []);
+        intake.accept(packet(2, 8, 110, 20), ms(0)).unwrap();
+        assert_eq!(told(&intake.take(20, 30)), "S2@100 100+10 110+20");
     }
 
     #[test]
@@ -340,7 +348,7 @@ mod tests {
     fn what_a_slow_worker_leaves_behind_is_dropped_oldest_first() {
         let mut intake = intake(false);
         intake.accept(packet(7, 0, 0, 10), ms(0)).unwrap();
-        assert_eq!(told(&intake.take(1)), "S7@0 0+10");
+        assert_eq!(told(&intake.take(1, 1)), "S7@0 0+10");
         for n in 1..=11 {
             intake.accept(packet(7, n, u64::from(n) * 10, 10), ms(0)).unwrap();
         }

@@ -25,7 +25,8 @@ use tokio::{
 use tracing::Instrument as _;
 
 use crate::{
-    engine::{Offer, OpenRefusal, OpenSpec, Pipeline, Promise},
+    admission::{Admitted, Door, Offer},
+    engine::{OpenRefusal, OpenSpec},
     guests::Guest,
     metrics::sessions::SessionEntry,
     quic::{self, Life, close_code},
@@ -33,6 +34,7 @@ use crate::{
     workers::message_of,
 };
 use control::Control;
+pub(crate) use job::SessionTask;
 use player::Player;
 
 /// TLS handshake of a client that means it.
@@ -192,8 +194,8 @@ async fn play(
     life: &mut watch::Receiver<Life>,
     request: OpenRequest,
 ) -> End {
-    let Admitted { place, pipeline, promise, offers } = match admit(shared, &request).await {
-        Ok(admitted) => admitted,
+    let (place, admitted, offers) = match admit(shared, &request).await {
+        Ok(all) => all,
         Err(refusal) => {
             shared.metrics.refused.count(code_name(refusal.code));
             tracing::info!(code = ?refusal.code, "refused: {refusal}");
@@ -201,6 +203,7 @@ async fn play(
             return End::Refused;
         }
     };
+    let promise = &admitted.promise;
     guest.seated();
     quic::seat(connection);
     tracing::Span::current().record("session", place.session);
@@ -228,22 +231,18 @@ async fn play(
     }
     shared.metrics.sessions_total.add(1);
     let health = SessionEntry::new(&shared.metrics, place.session, &promise.model);
-    let mut player = Player::new(connection.clone(), shared.clone(), &request, &promise, pipeline, health);
+    let mut player = Player::new(connection.clone(), shared.clone(), &request, admitted, health);
     let Err(end) = player.play(control, life).await;
     // What a worker still holds of this session is given up with it; its place is free from here on.
     drop((player, place));
     end
 }
 
-struct Admitted {
-    place: Place,
-    pipeline: Box<dyn Pipeline>,
-    promise: Promise,
-    offers: Vec<BudgetOffer>,
-}
-
 /// Finds a place and a pipeline, or says why there is none and what would help.
-async fn admit(shared: &Arc<Shared>, request: &OpenRequest) -> Result<Admitted, Refusal> {
+async fn admit(
+    shared: &Arc<Shared>,
+    request: &OpenRequest,
+) -> Result<(Place, Admitted, Vec<BudgetOffer>), Refusal> {
     let no = |code, message: &str| Refusal::new(code, message, None);
     let place = shared.admit().map_err(|error| match error {
         NotAdmitted::NotReady(reason) => no(RefusalCode::NotReady, &format!("{reason}; try again soon")),
@@ -270,14 +269,22 @@ async fn admit(shared: &Arc<Shared>, request: &OpenRequest) -> Result<Admitted, 
         block_frames: request.block_frames,
         link_frames: u32::try_from(rate.frames_in(link)).unwrap_or(u32::MAX),
     };
-    let engine = shared.engine.clone();
-    let wanted = request.wanted_offers_frames.clone();
-    let work = move || (engine.open(&spec), engine.offers(&spec, &wanted).into_iter().map(on_wire).collect());
+    let (wanted, reliable) = (request.wanted_offers_frames.clone(), is_reliable(request));
+    let here = shared.clone();
+    let work = move || {
+        let door = Door { engine: &*here.engine, workers: &here.workers, models: &here.config.models };
+        // What would hold beside everybody else, not beside this session itself.
+        let offers: Vec<BudgetOffer> = door.offers(&spec, &wanted).into_iter().map(on_wire).collect();
+        (if reliable { door.open_patient(&spec) } else { door.open_live(&spec) }, offers)
+    };
     match tokio::task::spawn_blocking(work).await {
-        Ok((Ok((pipeline, promise)), offers)) => Ok(Admitted { place, pipeline, promise, offers }),
+        Ok((Ok(admitted), offers)) => Ok((place, admitted, offers)),
         Ok((Err(OpenRefusal::BudgetTooSmall { smallest_budget_frames, reason }), offers)) => {
             let refusal = Refusal::new(RefusalCode::BudgetTooSmall, &reason, smallest_budget_frames);
             Err(Refusal { offers, ..refusal })
+        }
+        Ok((Err(OpenRefusal::Full { smallest_budget_frames, reason }), offers)) => {
+            Err(Refusal { offers, ..Refusal::new(RefusalCode::Full, &reason, smallest_budget_frames) })
         }
         Ok((Err(OpenRefusal::Failed(error)), _)) => {
             tracing::error!(%error, "a session could not be opened");

@@ -19,17 +19,18 @@ use super::{
     control::Control,
     intake::{Intake, IntakeCounts, IntakeLimits, Step},
     is_reliable,
-    job::{self, Made, Needed, Turn},
+    job::{Made, Needed, Outcome, SessionTask, Turn, Work},
     outbox::{Outbox, Sent},
     samples::read_mix,
     sleep_until,
 };
 use crate::{
-    engine::{EngineError, Pipeline, Promise},
+    admission::{Admitted, Seat},
+    engine::Pipeline,
     metrics::sessions::SessionEntry,
     quic::Life,
     state::Shared,
-    workers::{JobError, Urgency},
+    workers::NotRun,
 };
 
 /// Streams read at a time; as many as QUIC lets the client open.
@@ -43,7 +44,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A chunk is given up only this long after its last frame has played, so that two clocks may disagree.
 const GRACE: Duration = Duration::from_millis(10);
 
-type JobResult = Result<Result<Turn, EngineError>, JobError>;
+/// Falling behind is told to the log once in so long: it comes many times a second.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
 type ReadResult = Result<Option<(Packet, u64)>, End>;
 
 pub(super) struct Player {
@@ -52,7 +55,9 @@ pub(super) struct Player {
     health: SessionEntry,
     rate_hz: u32,
     budget_frames: u64,
-    urgency: Urgency,
+    algorithmic_frames: u64,
+    hop_frames: u64,
+    seat: Seat,
     intake: Intake,
     /// What of the intake's counts is in the metrics already.
     counted: IntakeCounts,
@@ -61,10 +66,16 @@ pub(super) struct Player {
     most_packet_bytes: usize,
     /// At home, unless a worker has it.
     pipeline: Option<Box<dyn Pipeline>>,
-    job: Option<oneshot::Receiver<JobResult>>,
+    job: Option<oneshot::Receiver<Outcome>>,
     /// What the last turn has left to do.
     rest: VecDeque<Step>,
     until_work: usize,
+    /// Frames after a start before the pipeline does anything costly.
+    from_start: usize,
+    /// Its hops are not taken at present.
+    paused: bool,
+    /// When the log was told last that this session falls behind.
+    told: Option<Instant>,
     epoch: u32,
     needed: Needed,
     outbox: Outbox,
@@ -77,10 +88,10 @@ impl Player {
         connection: Connection,
         shared: Arc<Shared>,
         request: &OpenRequest,
-        promise: &Promise,
-        pipeline: Box<dyn Pipeline>,
+        admitted: Admitted,
         health: SessionEntry,
     ) -> Self {
+        let Admitted { seat, pipeline, promise } = admitted;
         let reliable = is_reliable(request);
         let seconds = |frames: u32| Duration::from_secs_f64(f64::from(frames) / f64::from(request.rate_hz));
         let budget = seconds(request.budget_frames);
@@ -99,13 +110,18 @@ impl Player {
             health,
             rate_hz: request.rate_hz,
             budget_frames: request.budget_frames.into(),
-            urgency: if reliable { Urgency::Patient } else { Urgency::Live },
+            algorithmic_frames: promise.algorithmic_frames.into(),
+            hop_frames: promise.hop_frames.into(),
+            seat,
             intake: Intake::new(limits),
             counted: IntakeCounts::default(),
             readers: JoinSet::new(),
             read_within: if reliable { RELIABLE_READ } else { budget.max(SHORTEST_GAP_WAIT) },
             most_packet_bytes: packet_bytes(2, promise.packet_frames),
             until_work: pipeline.frames_until_work(),
+            from_start: pipeline.frames_until_work(),
+            paused: false,
+            told: None,
             pipeline: Some(pipeline),
             job: None,
             rest: VecDeque::new(),
@@ -124,7 +140,7 @@ impl Player {
         // Only while this task lives does the clock of the connection mean anything to the intake.
         let start = Instant::now() - control.now();
         loop {
-            self.submit();
+            self.submit(start);
             let gap = self.intake.deadline().map(|at| start + at);
             let wake = [gap, control.next_tick()].into_iter().flatten().min();
             let wake = wake.map_or(Instant::now() + LOOK, |at| at.min(Instant::now() + LOOK));
@@ -149,9 +165,9 @@ impl Player {
                         self.take_packet(packet, unusable, start.elapsed())?;
                     }
                 }
-                result = finished(&mut self.job) => {
+                outcome = finished(&mut self.job) => {
                     self.job = None;
-                    self.take_turn(result, start)?;
+                    self.take_outcome(outcome, start)?;
                 }
                 sent = self.outbox.next() => {
                     match sent {
@@ -196,22 +212,32 @@ impl Player {
         self.health.lost_datagrams.set(path.lost_packets);
     }
 
-    /// Gives the pipeline to a worker if there is work for it.
-    fn submit(&mut self) {
+    /// Gives the pipeline to the lanes if there is work for it. `start` is when the connection's clock was zero.
+    fn submit(&mut self, start: Instant) {
         if self.job.is_some() || self.outbox.is_full() {
             return;
         }
         if self.pipeline.is_some() && self.rest.is_empty() {
-            self.rest = self.intake.take(self.until_work).into();
+            self.rest = self.intake.take(self.until_work, self.from_start).into();
         }
         if self.rest.is_empty() {
             return;
         }
         let Some(pipeline) = self.pipeline.take() else { return };
         let steps = std::mem::take(&mut self.rest);
-        let (epoch, needed) = (self.epoch, self.needed);
-        let job = move || job::run(pipeline, steps, epoch, needed);
-        self.job = Some(self.shared.workers.submit(self.urgency, job));
+        let work = Work { pipeline, steps, epoch: self.epoch, needed: self.needed };
+        let needs = work.needs();
+        let (task, outcome) = SessionTask::new(work);
+        self.job = Some(outcome);
+        match &self.seat {
+            Seat::Patient(cost) => self.shared.workers.submit_background(cost.clone(), task),
+            Seat::Live(stream) => {
+                // From then on less than half of the hop would be of use.
+                let first = (needs.through + 1).saturating_sub(self.algorithmic_frames);
+                let due = self.due(first + self.hop_frames / 2);
+                stream.submit((start + needs.ready).into_std(), (start + due).into_std(), task);
+            }
+        }
     }
 
     fn take_packet(&mut self, packet: Packet, unusable: u64, now: Duration) -> Result<(), End> {
@@ -232,27 +258,58 @@ impl Player {
         metrics.late_packets.add(now.late - before.late);
         metrics.dropped_frames.add(now.dropped_frames - before.dropped_frames);
         if now.dropped_frames > before.dropped_frames {
-            let frames = now.dropped_frames - before.dropped_frames;
-            tracing::warn!(
-                frames,
-                "the separation fell behind this session's budget; dropped the oldest frames"
-            );
+            self.falls_behind("more audio waits than its budget holds; the oldest is dropped");
         }
         self.counted = now;
     }
 
-    fn take_turn(&mut self, result: JobResult, start: Instant) -> Result<(), End> {
-        let turn = match result {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(error)) => return Err(End::Internal(format!("the separation failed: {error}"))),
-            Err(error) => {
-                if matches!(error, JobError::Panicked(_)) {
-                    self.shared.metrics.panics.add(1);
-                    tracing::error!(%error, "this session ends, the others go on");
+    /// Tells the log, now and then.
+    fn falls_behind(&mut self, how: &str) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            self.told = Some(Instant::now());
+            tracing::warn!("the separation falls behind this session's budget: {how}");
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome, start: Instant) -> Result<(), End> {
+        match outcome {
+            Outcome::Done(Ok(turn)) => {
+                if std::mem::take(&mut self.paused) {
+                    tracing::info!("goes on: the device is quick enough again");
                 }
-                return Err(End::Internal(error.to_string()));
+                self.take_turn(turn, start)
             }
-        };
+            Outcome::Skipped(Ok(turn)) => self.take_turn(turn, start),
+            Outcome::Done(Err(error)) | Outcome::Skipped(Err(error)) => {
+                Err(End::Internal(format!("the separation failed: {error}")))
+            }
+            Outcome::Panicked(message) => {
+                self.shared.metrics.panics.add(1);
+                tracing::error!("an inference panicked: {message}; this session ends, the others go on");
+                Err(End::Internal(format!("an inference panicked: {message}")))
+            }
+            Outcome::NotRun(work, why) => {
+                self.health.dropped_hops.add(1);
+                match why {
+                    NotRun::Late => self.falls_behind("a hop would have come too late and was dropped"),
+                    NotRun::Paused if !self.paused => {
+                        self.paused = true;
+                        tracing::warn!(
+                            "paused: the device is too slow for all sessions at present, and this is one of the newest"
+                        );
+                    }
+                    NotRun::Paused => {}
+                }
+                // Heard without an inference, for the sake of what follows; it takes some transforms.
+                let (reply, outcome) = oneshot::channel();
+                tokio::task::spawn_blocking(move || reply.send(Outcome::Skipped(work.skip())).is_ok());
+                self.job = Some(outcome);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_turn(&mut self, turn: Turn, start: Instant) -> Result<(), End> {
         self.pipeline = Some(turn.pipeline);
         self.until_work = turn.until_work;
         (self.epoch, self.needed) = (turn.epoch, turn.needed);
@@ -274,7 +331,7 @@ impl Player {
             let count = (frames - from).min(most);
             let first_frame = chunk.first_frame + from as u64;
             let due = start + self.due(first_frame + count as u64);
-            if self.urgency == Urgency::Live && due <= Instant::now() {
+            if matches!(self.seat, Seat::Live(_)) && due <= Instant::now() {
                 self.give_up();
                 continue;
             }
@@ -316,9 +373,9 @@ impl Player {
 }
 
 /// Waits for the job; for ever if there is none. May be cancelled.
-async fn finished(job: &mut Option<oneshot::Receiver<JobResult>>) -> JobResult {
+async fn finished(job: &mut Option<oneshot::Receiver<Outcome>>) -> Outcome {
     match job {
-        Some(job) => job.await.unwrap_or(Err(JobError::Closed)),
+        Some(job) => job.await.unwrap_or_else(|_| Outcome::Panicked("it was lost".to_owned())),
         None => std::future::pending().await,
     }
 }

@@ -1,18 +1,39 @@
 //! An engine that halves the mix, without any weights: what it gives is known to the bit, and it panics when
 //! told to.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use rehearsekit_audio::StemSet;
-use rehearsekit_server::engine::{
-    Chunk, Engine, EngineError, Offer, OpenRefusal, OpenSpec, Pipeline, Promise,
-};
+use rehearsekit_schedule::{Cost, Demand};
+use rehearsekit_server::engine::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way};
 
 use super::{HOP, PACKET, PANIC};
 
 /// Two stems; the one that travels is half the mix. Warms when the gate is opened.
 pub(crate) struct HalfEngine {
+    /// What an inference is said to cost.
+    pub(crate) cost: Duration,
+    /// What it really takes at present, in microseconds.
+    pub(crate) takes_micros: Arc<AtomicU64>,
     pub(crate) gate: Mutex<Option<std::sync::mpsc::Receiver<Result<(), EngineError>>>>,
+}
+
+impl HalfEngine {
+    pub(crate) fn gated(gate: std::sync::mpsc::Receiver<Result<(), EngineError>>) -> Self {
+        Self { gate: Mutex::new(Some(gate)), ..Self::default() }
+    }
+}
+
+impl Default for HalfEngine {
+    fn default() -> Self {
+        Self { cost: Duration::from_micros(100), takes_micros: Arc::default(), gate: Mutex::default() }
+    }
 }
 
 impl Engine for HalfEngine {
@@ -23,7 +44,7 @@ impl Engine for HalfEngine {
         }
     }
 
-    fn open(&self, spec: &OpenSpec) -> Result<(Box<dyn Pipeline>, Promise), OpenRefusal> {
+    fn ways(&self, spec: &OpenSpec) -> Result<Vec<Way>, OpenRefusal> {
         if spec.budget_frames < 2 * HOP {
             let reason = "the budget is too small".to_owned();
             return Err(OpenRefusal::BudgetTooSmall { smallest_budget_frames: Some(2 * HOP), reason });
@@ -37,27 +58,30 @@ impl Engine for HalfEngine {
             look_ahead_frames: 0,
             description: "half the mix".to_owned(),
         };
-        Ok((Box::new(HalfPipeline { position: 0, pending: Vec::new() }), promise))
-    }
-
-    fn offers(&self, spec: &OpenSpec, budgets_frames: &[u32]) -> Vec<Offer> {
-        let offer = |&budget_frames: &u32| {
-            let holds = budget_frames >= 2 * HOP;
-            Offer {
-                budget_frames,
-                holds,
-                quality_db: holds.then_some(-0.5),
-                words: spec.model.repeat(50),
-                need_frames: holds.then_some(1_000),
-            }
+        let cost = Cost { kind: 0, typical: self.cost, batches: Vec::new(), wide: false };
+        let demand = Demand {
+            period: spec.rate.duration(HOP.into()),
+            deadline: spec.rate.duration((spec.budget_frames - HOP).into()),
+            costs: vec![Some(cost)],
         };
-        budgets_frames.iter().map(offer).collect()
+        Ok(vec![Way {
+            promise,
+            demand,
+            quality_db: Some(-0.5),
+            words: spec.model.repeat(50),
+            need_frames: 1_000,
+            open: {
+                let takes_micros = self.takes_micros.clone();
+                Box::new(|| Ok(Box::new(HalfPipeline { position: 0, pending: Vec::new(), takes_micros })))
+            },
+        }])
     }
 }
 
 struct HalfPipeline {
     position: u64,
     pending: Vec<[f32; 2]>,
+    takes_micros: Arc<AtomicU64>,
 }
 
 impl HalfPipeline {
@@ -80,7 +104,16 @@ impl Pipeline for HalfPipeline {
         assert!(mix[0].first() != Some(&PANIC), "told to panic");
         self.pending.extend(mix[0].iter().zip(mix[1]).map(|(l, r)| [*l, *r]));
         let hops = self.pending.len() / HOP as usize;
+        std::thread::sleep(Duration::from_micros(self.takes_micros.load(Relaxed)) * hops as u32);
         Ok((0..hops).map(|_| self.cut(HOP as usize)).collect())
+    }
+
+    fn skip(&mut self, mix: [&[f32]; 2]) -> Result<(), EngineError> {
+        self.pending.extend(mix[0].iter().zip(mix[1]).map(|(l, r)| [*l, *r]));
+        while self.pending.len() >= HOP as usize {
+            self.cut(HOP as usize);
+        }
+        Ok(())
     }
 
     fn finish_epoch(&mut self) -> Result<Vec<Chunk>, EngineError> {

@@ -7,11 +7,7 @@
 mod engine;
 pub(crate) mod stranger;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 pub(crate) use engine::HalfEngine;
 
@@ -73,7 +69,7 @@ pub(crate) fn config(data: &std::path::Path, keys: &[(&str, &str)]) -> Config {
 impl TestServer {
     /// Starts and waits until it is ready.
     pub(crate) async fn ready(keys: &[(&str, &str)]) -> Self {
-        let mut server = Self::start(keys, HalfEngine { gate: Mutex::default() }).await;
+        let mut server = Self::start(keys, HalfEngine::default()).await;
         assert_eq!(within(server.events.recv()).await, Some(Event::Ready));
         server
     }

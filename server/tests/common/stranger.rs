@@ -32,8 +32,7 @@ impl TestServer {
     pub(crate) async fn strict_in(data: tempfile::TempDir, keys: &[(&str, &str)]) -> Self {
         let config = config(data.path(), &[keys, &[("server_name", "closet")]].concat());
         let listeners = Listeners::bind(&config).unwrap().near_only(NEAR);
-        let mut server =
-            Self::on(data, config, listeners, Arc::new(HalfEngine { gate: Default::default() })).await;
+        let mut server = Self::on(data, config, listeners, Arc::new(HalfEngine::default())).await;
         assert_eq!(within(server.events.recv()).await, Some(rehearsekit_server::Event::Ready));
         server
     }

@@ -123,7 +123,7 @@ fn intake(data: &[u8]) {
             continue;
         }
         loop {
-            let job = intake.take(usize::from(script.byte()) + 1);
+            let job = intake.take(usize::from(script.byte()) + 1, usize::from(script.byte()) + 1);
             if job.is_empty() {
                 break;
             }

@@ -20,6 +20,7 @@ const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
 const GUI: &str = "rehearsekit-gui";
 const PLUGIN: &str = "rehearsekit-plugin";
 const MODELS: &str = "rehearsekit-models";
+const SCHEDULE: &str = "rehearsekit-schedule";
 const SERVER: &str = "rehearsekit-server";
 const CLI: &str = "rehearsekit-cli";
 const TESTS: &str = "rehearsekit-tests";
@@ -39,12 +40,13 @@ const ROOMS: &[Room] = &[
     Room { name: GUI, knows: &[] },
     Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI] },
     Room { name: MODELS, knows: &[AUDIO] },
-    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MODELS] },
+    Room { name: SCHEDULE, knows: &[] },
+    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MODELS, SCHEDULE] },
     // The command is both sides: it serves, and it streams as the plugin will.
     Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, MODELS, SERVER] },
     Room {
         name: TESTS,
-        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, PLUGIN_ENGINE, MODELS, SERVER],
+        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, PLUGIN_ENGINE, MODELS, SCHEDULE, SERVER],
     },
     // What is bundled and what is served are tested as programs.
     Room { name: HOST_TESTS, knows: &[AUDIO] },

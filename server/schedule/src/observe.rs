@@ -1,0 +1,99 @@
+//! What inferences really took, beside what they usually take: how slow a device is now, and how slow the slowest of a
+//! hundred is. Must not decide anything.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use crate::Cost;
+
+/// So many of the last inferences tell how fast a device is now.
+const RECENT: usize = 15;
+/// So many of each kind tell of their slowest; below [`ENOUGH`] nothing is known.
+const REMEMBERED: usize = 512;
+const ENOUGH: usize = 300;
+/// They are looked through once per so many.
+const LOOK: usize = 20;
+/// An inference's slowest of a hundred is taken for twice what it usually takes as long as that is no more than this
+/// much longer, and for one and a half times beyond, until it is known.
+const STALL: Duration = Duration::from_millis(50);
+
+/// The last inferences of one device.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    recent: VecDeque<f64>,
+    kinds: BTreeMap<u64, Kind>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kind {
+    ratios: VecDeque<f64>,
+    noted: usize,
+    /// How much longer than a usual one the slowest of a hundred takes, in usual ones.
+    stall: Option<f64>,
+}
+
+impl Observed {
+    /// One inference of `count` hops took so long.
+    pub(crate) fn note(&mut self, cost: &Cost, count: usize, took: Duration) {
+        let ratio = took.as_secs_f64() / cost.of(count).as_secs_f64().max(1e-6);
+        push(&mut self.recent, ratio, RECENT);
+        let kind = self.kinds.entry(cost.kind).or_default();
+        push(&mut kind.ratios, ratio, REMEMBERED);
+        kind.noted += 1;
+        if kind.ratios.len() >= ENOUGH && kind.noted.is_multiple_of(LOOK) {
+            kind.stall = Some((quantile(&kind.ratios, 0.99) - quantile(&kind.ratios, 0.5)).max(0.0));
+        }
+    }
+
+    /// How many times longer than usual inferences take at present; at least 1.
+    pub fn slowness(&self) -> f64 {
+        if self.recent.len() < RECENT { 1.0 } else { quantile(&self.recent, 0.5).max(1.0) }
+    }
+
+    /// What the slowest inference of a hundred takes beyond a usual one.
+    pub fn stall(&self, cost: &Cost) -> Duration {
+        match self.kinds.get(&cost.kind).and_then(|kind| kind.stall) {
+            Some(stall) => cost.typical.mul_f64(stall),
+            None => cost.typical.min(STALL).max(cost.typical / 2),
+        }
+    }
+}
+
+fn push(ring: &mut VecDeque<f64>, value: f64, most: usize) {
+    if ring.len() >= most {
+        ring.pop_front();
+    }
+    ring.push_back(value);
+}
+
+fn quantile(values: &VecDeque<f64>, share: f64) -> f64 {
+    let mut sorted: Vec<f64> = values.iter().copied().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+        .get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_stall_does_not_make_a_slow_device_and_many_do() {
+        let cost = Cost { kind: 1, typical: Duration::from_millis(20), batches: Vec::new(), wide: false };
+        let mut seen = Observed::default();
+        assert_eq!(seen.stall(&cost), Duration::from_millis(20), "not known yet");
+        for n in 0..400 {
+            seen.note(&cost, 1, Duration::from_millis(if n % 50 == 0 { 90 } else { 20 }));
+        }
+        assert_eq!(seen.slowness(), 1.0);
+        assert_eq!(seen.stall(&cost), Duration::from_millis(70));
+        for _ in 0..8 {
+            seen.note(&cost, 1, Duration::from_millis(60));
+        }
+        assert!((seen.slowness() - 3.0).abs() < 1e-9);
+    }
+}

@@ -28,7 +28,7 @@ const STALL: Duration = Duration::from_millis(50);
 /// Inferences are taken for so much longer than they usually are.
 const MARGIN: f64 = 1.1;
 /// What a whole lane of the device is worth, in decibels of quality: a server is there for a band.
-const LANE_WORTH_DB: f64 = 3.0;
+const LANE_WORTH_DB: f64 = 4.0;
 /// Hops that are tried for a spectral model, in columns.
 const UNET_HOPS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Look-aheads that are tried for a spectral model, in columns.
@@ -230,7 +230,7 @@ pub fn plans(
 /// costs most of a column whatever the hop, so that it plans much as a real one does.
 fn lane_share(plan: &Plan, speed: DeviceSpeed<'_>) -> f64 {
     match (speed, &plan.geometry) {
-        (DeviceSpeed::Ideal, Geometry::Unet(g)) => 0.06 / g.hop as f64,
+        (DeviceSpeed::Ideal, Geometry::Unet(g)) => 0.044 / g.hop as f64,
         (DeviceSpeed::Ideal, Geometry::Hybrid(_)) => 0.0,
         (DeviceSpeed::Measured(_), _) => {
             let inference = plan.inference.as_secs_f64();

@@ -52,7 +52,7 @@ pub(crate) struct Missed {
     late: u64,
     lost: u64,
     bridged_frames: u64,
-    reconnects: u64,
+    pub(crate) reconnects: u64,
     dropped_frames: u64,
 }
 

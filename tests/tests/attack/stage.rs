@@ -28,6 +28,8 @@ const BUDGET_MILLIS: f64 = 2_500.0;
 /// Of a server that held much for a moment, its allocator may keep so much. Ten times less than what an attack could
 /// make it hold without limits.
 const KEPT_BYTES: u64 = 48 << 20;
+/// What the server counts of missed audio.
+const SAW: [&str; 7] = ["lost", "late", "dropped", "paused", "slowness", "promised", "panics"];
 /// Where the players are; strangers come from the addresses behind it.
 pub(crate) const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1));
 
@@ -171,7 +173,14 @@ impl Stage {
         );
         // What was under way a moment ago has had its time to be missed.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(self.band.missed(), missed_before, "{what}: a player missed something");
+        let missed = self.band.missed();
+        if missed != missed_before {
+            // Whether it was the server: what it saw come late, and what it did not send.
+            let (_, metrics) = get(self.http, "/metrics", "localhost", "").await;
+            let told = |line: &&str| !line.starts_with('#') && SAW.iter().any(|word| line.contains(word));
+            let told: Vec<&str> = metrics.lines().filter(told).collect();
+            assert_eq!(missed, missed_before, "{what}: a player missed something; the server: {told:#?}");
+        }
     }
 
     /// A newcomer is let in, and goes; how long it took.

@@ -236,7 +236,9 @@ fn lane_share(plan: &Plan, speed: DeviceSpeed<'_>) -> f64 {
             let inference = plan.inference.as_secs_f64();
             let time = plan.rate.duration(u64::from(plan.hop_frames));
             let turn = plan.deadline.saturating_sub(stalled(plan.inference).saturating_sub(plan.inference));
-            inference / time.min(turn).as_secs_f64().max(1e-6)
+            let share = inference / time.min(turn).as_secs_f64().max(1e-6);
+            // Whoever leaves no room for a second one takes all of it.
+            1.0 / (1.0 / share).floor().max(1.0)
         }
     }
 }

@@ -113,6 +113,9 @@ async fn a_device_that_becomes_slower_costs_the_newest_and_they_come_back() {
             _ => assert_eq!(paused, 0.0, "while inferences take {takes} µs"),
         }
     }
+    for paused in [true, false] {
+        assert_eq!(players[5].news().await, Some(ServerMessage::Paused { paused }), "the newest is told");
+    }
     assert_eq!(dropped(1).await, 0.0, "the oldest plays on");
     assert!(dropped(6).await > 50.0, "the newest was paused for most of three seconds");
     assert_eq!(server.metric("sessions").await, 6.0, "nobody was thrown out");

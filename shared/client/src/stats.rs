@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -61,6 +61,8 @@ pub struct LinkStats {
     pub dropped_slots: u64,
     /// Streams that were no chunk at all, or one this session cannot use.
     pub malformed: u64,
+    /// The server is too slow for all of its sessions at present, and this one waits.
+    pub paused: bool,
     /// From the arrival of the last mix frame a chunk needed at the network task until the chunk was here.
     pub turnaround_millis: Percentiles,
     /// Time the model ran for a chunk, as the server says.
@@ -88,6 +90,7 @@ pub(crate) struct Counters {
     pub(crate) unsent_frames: AtomicU64,
     pub(crate) dropped_slots: AtomicU64,
     pub(crate) malformed: AtomicU64,
+    pub(crate) paused: AtomicBool,
     pub(crate) turnaround: Samples,
     pub(crate) inference: Samples,
     pub(crate) overhead: Samples,
@@ -112,6 +115,7 @@ impl Counters {
             unsent_frames: self.unsent_frames.load(Relaxed),
             dropped_slots: self.dropped_slots.load(Relaxed),
             malformed: self.malformed.load(Relaxed),
+            paused: self.paused.load(Relaxed),
             turnaround_millis: self.turnaround.percentiles(),
             inference_millis: self.inference.percentiles(),
             overhead_millis: self.overhead.percentiles(),
@@ -119,6 +123,11 @@ impl Counters {
             round_trip_millis: self.round_trip.percentiles(),
             shadow: self.shadow_figures(),
         }
+    }
+
+    /// The server takes no hops at present, or takes them again.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Relaxed);
     }
 
     fn shadow_figures(&self) -> ShadowFigures {

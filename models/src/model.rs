@@ -45,7 +45,7 @@ const CHECKING_RUNS: RangeInclusive<usize> = 3..=3;
 /// Time for the runs of one geometry.
 const MEASURING_TIME: Duration = Duration::from_secs(3);
 /// A device that now takes less than this share of what is remembered was busy when it was measured.
-const BUSY_THEN: f64 = 0.7;
+const BUSY_THEN: f64 = 0.85;
 
 /// How a model uses the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

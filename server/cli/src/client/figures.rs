@@ -58,7 +58,8 @@ pub(crate) struct Misses {
 }
 
 impl Misses {
-    /// Of `frames` that were played in hops of `hop_frames`, both of the host.
+    /// Of `frames` that were pushed, the silence of a latency's length at the end included, in hops of `hop_frames`, both of
+    /// the host.
     pub(crate) fn of(link: &LinkStats, frames: u64, hop_frames: u64) -> Self {
         let hop_frames = hop_frames.max(1);
         let misses = link.late + link.lost + link.unsent_frames.div_ceil(hop_frames);

@@ -149,7 +149,7 @@ impl Admitted {
             frames: seen.frames,
             elapsed_seconds: seen.elapsed.as_secs_f64(),
             hops: stats.hops,
-            misses: Misses::of(&stats, seen.frames, seen.hop_frames),
+            misses: Misses::of(&stats, seen.frames + u64::from(wanted.latency_frames()), seen.hop_frames),
             underruns: playout.underruns,
             holes: playout.holes,
             late: stats.late,

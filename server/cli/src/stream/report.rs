@@ -144,7 +144,7 @@ impl Report<'_> {
             "max_slip_millis": self.max_slip.as_secs_f64() * 1e3,
             "files": separate::file_list(&self.files),
         });
-        let misses = Misses::of(link, self.frames, self.hop_frames);
+        let misses = Misses::of(link, self.frames + self.latency_frames, self.hop_frames);
         // In parts: all in one is more than the macro takes.
         for part in [json!(misses), self.link_quality_json()] {
             if let (Value::Object(all), Value::Object(part)) = (&mut all, part) {

@@ -29,7 +29,7 @@ fn result(output: &Output) -> Value {
     for key in ["hops", "hops_due", "misses", "underruns", "late", "lost", "bridged_frames"] {
         assert_eq!(total[key], sum(key), "{key}");
     }
-    for times in ["turnaround_millis", "inference_millis", "overhead_millis"] {
+    for times in ["turnaround_millis", "inference_millis", "server_overhead_millis"] {
         let of = |part: &str| total[times][part].as_f64().unwrap();
         assert!(of("p50") <= of("p99") && of("p99") <= of("max"), "{total}");
         let most = clients.iter().map(|client| client[times]["max"].as_f64().unwrap());

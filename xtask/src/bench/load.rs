@@ -135,7 +135,7 @@ impl Seen {
             if total["stems_right"] == json!(true) { "right" } else { "WRONG" }.to_owned(),
             spread("turnaround_millis", &["p50", "p99", "max"]),
             spread("inference_millis", &["p50", "p99"]),
-            spread("overhead_millis", &["p50", "p99", "max"]),
+            spread("server_overhead_millis", &["p50", "p99", "max"]),
             vitals::cores(&self.server).map_or_else(|| "–".to_owned(), |cores| format!("{cores:.2}")),
             range(|vitals| vitals.resident_bytes / 1_000_000),
             range(|vitals| vitals.threads),

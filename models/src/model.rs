@@ -13,13 +13,12 @@ use rehearsekit_audio::{Audio, SampleRate, StemSet, overlap_add::OverlapAdd};
 use crate::{
     ModelError,
     convert::{
-        ExpectedTensor,
         htdemucs::{self, window_frames},
-        unet::{BINS, INPUT, OUTPUT, UnetWeights, unet_graph},
+        unet::{Doubling, UnetWeights, unet_graph},
     },
     device::DeviceCosts,
     families::{
-        Kernel, NetworkPool,
+        self, Kernel, NetworkPool,
         hybrid::{HybridGeometry, HybridKernel},
         unet::{History, UnetGeometry, UnetKernel},
     },
@@ -298,30 +297,55 @@ impl Model {
         }
     }
 
-    /// The lower quartile of `runs` hops of noise after a first one: what they take when nothing else is in the
-    /// way, and neither a stall nor a lucky run.
+    /// The lower quartile of `runs` hops of one stream: what they take when nothing else is in the way, and neither
+    /// a stall nor a lucky run.
     fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
+        let mut times = self.hop_times(&geometry, 1, runs)?;
+        times.sort();
+        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
+    }
+
+    /// How long `batch` streams' hops of noise took, all in one inference, each time anew; after a first one, which
+    /// does not count. The whole hops count, not the network alone: the transforms around it take their time too.
+    /// Ends with the most `runs`, or after three seconds with the fewest.
+    ///
+    /// # Errors
+    /// When the network fails, or has no batch axis and `batch` is more than one.
+    pub fn hop_times(
+        &self,
+        geometry: &Geometry,
+        batch: usize,
+        runs: RangeInclusive<usize>,
+    ) -> Result<Vec<Duration>, ModelError> {
         let wanted: Vec<usize> = self.stems().travelling().collect();
-        let mut sum = OverlapAdd::new(2 * wanted.len(), 0);
-        let mut kernel = self.kernel(geometry, wanted)?;
+        let mut streams = (0..batch)
+            .map(|_| {
+                Ok((self.kernel(geometry.clone(), wanted.clone())?, OverlapAdd::new(2 * wanted.len(), 0)))
+            })
+            .collect::<Result<Vec<_>, ModelError>>()?;
         let mut state = 1u32;
-        let noise: Vec<f32> = (0..kernel.hop_frames())
+        let noise: Vec<f32> = (0..streams.first().map_or(0, |(kernel, _)| kernel.hop_frames()))
             .map(|_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (state >> 8) as f32 / 16_777_216.0 - 0.5
             })
             .collect();
-        kernel.hop([&noise, &noise], &mut sum)?;
+        let mut run = || {
+            let started = Instant::now();
+            let mut prepared: Vec<families::Prepared<'_>> = Vec::with_capacity(batch);
+            for (kernel, sum) in &mut streams {
+                kernel.prepare([&noise, &noise]);
+                prepared.push((&mut **kernel, sum));
+            }
+            families::infer(&mut prepared).map(|_| started.elapsed())
+        };
+        run()?;
         let began = Instant::now();
         let mut times = Vec::new();
         while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
-            // The whole hop counts, not the network alone: the transforms around it take their time too.
-            let started = Instant::now();
-            kernel.hop([&noise, &noise], &mut sum)?;
-            times.push(started.elapsed());
+            times.push(run()?);
         }
-        times.sort();
-        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
+        Ok(times)
     }
 
     pub(crate) fn unet_pool(
@@ -350,11 +374,8 @@ impl Model {
         let missing = |reason: String| RuntimeError::Graph { name: name.clone(), reason };
         match (variant, source) {
             (Variant::Unet { columns, kept }, NetworkSource::Unet(weights)) => {
-                let graph = unet_graph(weights, *columns, kept.clone())?;
-                let tensors = [
-                    ExpectedTensor::input(INPUT, &[1, 2, *columns, BINS]),
-                    ExpectedTensor::output(OUTPUT, &[stems.count(), 2, kept.len(), BINS]),
-                ];
+                let graph = unet_graph(weights, *columns, kept.clone(), Doubling::default())?;
+                let tensors = weights.expected_tensors(*columns, kept.len());
                 Ok(Network::load(runtime, name, Graph::Bytes(&graph), options.threads, &tensors)?)
             }
             (Variant::Hybrid { columns }, NetworkSource::Hybrid(files)) => {

@@ -16,13 +16,12 @@ use rehearsekit_audio::{Audio, SampleRate, StemSet, overlap_add::OverlapAdd};
 use crate::{
     ModelError,
     convert::{
-        ExpectedTensor,
         htdemucs::{self, window_frames},
-        unet::{BINS, INPUT, OUTPUT, UnetWeights, unet_graph},
+        unet::{Doubling, UnetWeights, unet_graph},
     },
     device::DeviceCosts,
     families::{
-        Kernel, NetworkPool,
+        self, Kernel, NetworkPool,
         hybrid::{HybridGeometry, HybridKernel},
         unet::{History, UnetGeometry, UnetKernel},
     },
@@ -306,22 +305,71 @@ impl Model {
         }
     }
 
-    /// The lower quartile of `runs` hops of noise after a first one, while all other workers are at the same: what they
-    /// take on a server that is full, and neither a stall nor a lucky run.
+    /// The lower quartile of `runs` hops of one stream, while all other workers are at the same: what they take on a
+    /// server that is full, and neither a stall nor a lucky run.
     fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
-        let noise = || Noise::new(self, geometry.clone());
-        let others = (1..self.inner.options.workers).map(|_| noise()).collect::<Result<Vec<_>, _>>()?;
-        let (measured, done) = (noise()?, AtomicBool::new(false));
-        let done = &done;
-        std::thread::scope(|scope| {
-            for mut other in others {
-                // Where it fails, the one that is measured fails too, and that is told.
-                scope.spawn(move || while !done.load(Ordering::Relaxed) && other.hop().is_ok() {});
+        let done = AtomicBool::new(false);
+        let other = || {
+            while !done.load(Ordering::Relaxed) {
+                if self.hop_times(&geometry, 1, CHECKING_RUNS).is_err() {
+                    // The one that is measured fails too, and that is told.
+                    break;
+                }
             }
-            let times = measured.time(&runs);
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.inner.options.workers {
+                scope.spawn(other);
+            }
+            let times = self.hop_times(&geometry, 1, runs);
             done.store(true, Ordering::Relaxed);
-            times
+            let mut times = times?;
+            times.sort();
+            Ok(times.get(times.len() / 4).copied().unwrap_or_default())
         })
+    }
+
+    /// How long `batch` streams' hops of noise took, all in one inference, each time anew; after a first one, which
+    /// does not count. The whole hops count, not the network alone: the transforms around it take their time too.
+    /// Ends with the most `runs`, or after three seconds with the fewest.
+    ///
+    /// # Errors
+    /// When the network fails, or has no batch axis and `batch` is more than one.
+    pub fn hop_times(
+        &self,
+        geometry: &Geometry,
+        batch: usize,
+        runs: RangeInclusive<usize>,
+    ) -> Result<Vec<Duration>, ModelError> {
+        let wanted: Vec<usize> = self.stems().travelling().collect();
+        let mut streams = (0..batch)
+            .map(|_| {
+                Ok((self.kernel(geometry.clone(), wanted.clone())?, OverlapAdd::new(2 * wanted.len(), 0)))
+            })
+            .collect::<Result<Vec<_>, ModelError>>()?;
+        let mut state = 1u32;
+        let noise: Vec<f32> = (0..streams.first().map_or(0, |(kernel, _)| kernel.hop_frames()))
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 16_777_216.0 - 0.5
+            })
+            .collect();
+        let mut run = || {
+            let started = Instant::now();
+            let mut prepared: Vec<families::Prepared<'_>> = Vec::with_capacity(batch);
+            for (kernel, sum) in &mut streams {
+                kernel.prepare([&noise, &noise]);
+                prepared.push((&mut **kernel, sum));
+            }
+            families::infer(&mut prepared).map(|_| started.elapsed())
+        };
+        run()?;
+        let began = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
+            times.push(run()?);
+        }
+        Ok(times)
     }
 
     pub(crate) fn unet_pool(
@@ -350,11 +398,8 @@ impl Model {
         let missing = |reason: String| RuntimeError::Graph { name: name.clone(), reason };
         match (variant, source) {
             (Variant::Unet { columns, kept }, NetworkSource::Unet(weights)) => {
-                let graph = unet_graph(weights, *columns, kept.clone())?;
-                let tensors = [
-                    ExpectedTensor::input(INPUT, &[1, 2, *columns, BINS]),
-                    ExpectedTensor::output(OUTPUT, &[stems.count(), 2, kept.len(), BINS]),
-                ];
+                let graph = unet_graph(weights, *columns, kept.clone(), Doubling::default())?;
+                let tensors = weights.expected_tensors(*columns, kept.len());
                 Ok(Network::load(runtime, name, Graph::Bytes(&graph), options.threads, &tensors)?)
             }
             (Variant::Hybrid { columns }, NetworkSource::Hybrid(files)) => {
@@ -366,47 +411,6 @@ impl Model {
             }
             _ => Err(missing("its files are of another family than its manifest".to_owned()).into()),
         }
-    }
-}
-
-/// A stream of noise, to be timed.
-struct Noise {
-    kernel: Box<dyn Kernel>,
-    sum: OverlapAdd,
-    samples: Vec<f32>,
-}
-
-impl Noise {
-    fn new(model: &Model, geometry: Geometry) -> Result<Self, ModelError> {
-        let wanted: Vec<usize> = model.stems().travelling().collect();
-        let sum = OverlapAdd::new(2 * wanted.len(), 0);
-        let kernel = model.kernel(geometry, wanted)?;
-        let mut state = 1u32;
-        let samples = (0..kernel.hop_frames())
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 16_777_216.0 - 0.5
-            })
-            .collect();
-        Ok(Self { kernel, sum, samples })
-    }
-
-    /// The whole hop counts, not the network alone: the transforms around it take their time too.
-    fn hop(&mut self) -> Result<Duration, ModelError> {
-        let started = Instant::now();
-        self.kernel.hop([&self.samples, &self.samples], &mut self.sum)?;
-        Ok(started.elapsed())
-    }
-
-    fn time(mut self, runs: &RangeInclusive<usize>) -> Result<Duration, ModelError> {
-        self.hop()?;
-        let began = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
-            times.push(self.hop()?);
-        }
-        times.sort();
-        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
     }
 }
 

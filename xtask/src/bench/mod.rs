@@ -2,6 +2,7 @@
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
 mod face;
+mod hop;
 mod link;
 mod live;
 mod load;
@@ -52,6 +53,9 @@ enum What {
     /// What the plugin's window costs, idle and with a song (under JACK's dummy driver and Xvfb)
     #[command(after_help = "Example:\n  cargo xtask bench face --minutes 10")]
     Face(face::Args),
+    /// What one hop through the live model costs, in both forms of its network and in batches
+    #[command(after_help = "Example:\n  cargo xtask bench hop --seconds 30")]
+    Hop(hop::Args),
     /// What the plugin's process() costs, at a host's pace
     #[command(after_help = "Example:\n  cargo xtask bench plugin --seconds 10")]
     Plugin(plugin::Args),
@@ -72,6 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Link(args) => link::run(args),
         What::Load(args) => load::run(args),
         What::Face(args) => face::run(args),
+        What::Hop(args) => hop::run(args),
         What::Plugin(args) => plugin::run(args),
         What::Speed(args) => speed::run(args),
     }

@@ -51,7 +51,7 @@ struct Total {
     sum_error: f64,
     turnaround_millis: Times,
     inference_millis: Times,
-    overhead_millis: Times,
+    server_overhead_millis: Times,
 }
 
 /// A client that had a session.
@@ -85,7 +85,7 @@ pub(super) struct Admitted {
     turnaround_millis: Times,
     inference_millis: Times,
     /// The server's own time for a hop beside the inference.
-    overhead_millis: Times,
+    server_overhead_millis: Times,
     round_trip_millis: Times,
     /// The most that a block of this client began after its time: a machine that is short of processors for clients.
     max_slip_millis: f64,
@@ -163,7 +163,7 @@ impl Admitted {
             malformed: stats.malformed,
             turnaround_millis: stats.turnaround_millis.into(),
             inference_millis: stats.inference_millis.into(),
-            overhead_millis: stats.server_overhead_millis.into(),
+            server_overhead_millis: stats.server_overhead_millis.into(),
             round_trip_millis: stats.round_trip_millis.into(),
             max_slip_millis: seen.ended.max_slip.as_secs_f64() * 1e3,
             trouble: seen.trouble,
@@ -259,7 +259,7 @@ impl Report {
             sum_error: clients.iter().map(|client| client.verdict.sum_error).fold(0.0, f64::max),
             turnaround_millis: times(|times| &times.turnaround_micros),
             inference_millis: times(|times| &times.inference_micros),
-            overhead_millis: times(|times| &times.server_overhead_micros),
+            server_overhead_millis: times(|times| &times.server_overhead_micros),
         };
     }
 
@@ -300,7 +300,7 @@ impl Report {
             total.misses.misses_per_10000_hops,
             times(&total.turnaround_millis),
             times(&total.inference_millis),
-            times(&total.overhead_millis),
+            times(&total.server_overhead_millis),
         ));
         Ok(())
     }

@@ -32,7 +32,7 @@ fn song(seed: usize, frames: usize) -> Vec<f32> {
         .map(|i| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 8) as f32 / 16_777_216.0 - 0.5;
-            let tone = (i as f32 * (0.01 + 0.007 * seed as f32)).sin();
+            let tone = (i as f32 * (0.01 + 0.002 * seed as f32)).sin();
             if (10_000 * seed..10_000 * seed + 12_000).contains(&i) { 0.0 } else { 0.3 * tone + 0.1 * noise }
         })
         .collect()

@@ -99,8 +99,10 @@ fn in_a_batch_every_stream_gets_the_stems_it_would_get_alone() {
                 assert_eq!((alone.len(), together.len()), (frames, frames));
                 let pairs = alone.iter().zip(together);
                 let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(apart < 1e-5, "stream {index} at {rate_hz} Hz: {apart}");
-                assert!(alone.iter().any(|sample| sample.abs() > 1e-3), "stream {index} is silent");
+                let loudest = alone.iter().fold(0.0f32, |most, sample| most.max(sample.abs()));
+                assert!(loudest > 0.0, "stream {index} is silent");
+                // Of what is heard, whatever its level: a neighbour's stems would be as far off as they are loud.
+                assert!(apart < 1e-3 * loudest && apart < 1e-5, "stream {index}: {apart} of {loudest}");
             }
         }
     }

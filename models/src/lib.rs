@@ -16,6 +16,7 @@ pub mod families;
 pub mod fetch;
 pub mod live;
 pub mod manifest;
+mod measure;
 pub mod model;
 pub mod offline;
 pub mod pipeline;

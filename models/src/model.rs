@@ -4,14 +4,11 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::{Range, RangeInclusive},
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use rehearsekit_audio::{Audio, SampleRate, StemSet, overlap_add::OverlapAdd};
+use rehearsekit_audio::{Audio, SampleRate, StemSet};
 
 use crate::{
     ModelError,
@@ -21,7 +18,7 @@ use crate::{
     },
     device::DeviceCosts,
     families::{
-        self, Kernel, NetworkPool,
+        Kernel, NetworkPool,
         hybrid::{HybridGeometry, HybridKernel},
         unet::{History, UnetGeometry, UnetKernel},
     },
@@ -41,8 +38,6 @@ use crate::{
 const MEASURED_RUNS: RangeInclusive<usize> = 3..=7;
 /// Runs to tell whether what is remembered still holds.
 const CHECKING_RUNS: RangeInclusive<usize> = 3..=3;
-/// Time for the runs of one geometry.
-const MEASURING_TIME: Duration = Duration::from_secs(3);
 /// A device that now takes less than this share of what is remembered was busy when it was measured.
 const BUSY_THEN: f64 = 0.85;
 
@@ -132,6 +127,11 @@ impl Model {
             pools: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How it uses the processor.
+    pub(crate) fn options(&self) -> ModelOptions {
+        self.inner.options
     }
 
     /// The model's name.
@@ -303,73 +303,6 @@ impl Model {
                 })
                 .collect(),
         }
-    }
-
-    /// The lower quartile of `runs` hops of one stream, while all other workers are at the same: what they take on a
-    /// server that is full, and neither a stall nor a lucky run.
-    fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
-        let done = AtomicBool::new(false);
-        let other = || {
-            while !done.load(Ordering::Relaxed) {
-                if self.hop_times(&geometry, 1, CHECKING_RUNS).is_err() {
-                    // The one that is measured fails too, and that is told.
-                    break;
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..self.inner.options.workers {
-                scope.spawn(other);
-            }
-            let times = self.hop_times(&geometry, 1, runs);
-            done.store(true, Ordering::Relaxed);
-            let mut times = times?;
-            times.sort();
-            Ok(times.get(times.len() / 4).copied().unwrap_or_default())
-        })
-    }
-
-    /// How long `batch` streams' hops of noise took, all in one inference, each time anew; after a first one, which
-    /// does not count. The whole hops count, not the network alone: the transforms around it take their time too.
-    /// Ends with the most `runs`, or after three seconds with the fewest.
-    ///
-    /// # Errors
-    /// When the network fails, or has no batch axis and `batch` is more than one.
-    pub fn hop_times(
-        &self,
-        geometry: &Geometry,
-        batch: usize,
-        runs: RangeInclusive<usize>,
-    ) -> Result<Vec<Duration>, ModelError> {
-        let wanted: Vec<usize> = self.stems().travelling().collect();
-        let mut streams = (0..batch)
-            .map(|_| {
-                Ok((self.kernel(geometry.clone(), wanted.clone())?, OverlapAdd::new(2 * wanted.len(), 0)))
-            })
-            .collect::<Result<Vec<_>, ModelError>>()?;
-        let mut state = 1u32;
-        let noise: Vec<f32> = (0..streams.first().map_or(0, |(kernel, _)| kernel.hop_frames()))
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 16_777_216.0 - 0.5
-            })
-            .collect();
-        let mut run = || {
-            let started = Instant::now();
-            let mut prepared: Vec<families::Prepared<'_>> = Vec::with_capacity(batch);
-            for (kernel, sum) in &mut streams {
-                kernel.prepare([&noise, &noise]);
-                prepared.push((&mut **kernel, sum));
-            }
-            families::infer(&mut prepared).map(|_| started.elapsed())
-        };
-        run()?;
-        let began = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
-            times.push(run()?);
-        }
-        Ok(times)
     }
 
     pub(crate) fn unet_pool(

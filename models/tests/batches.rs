@@ -32,7 +32,7 @@ fn song(seed: usize, frames: usize) -> Vec<f32> {
         .map(|i| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 8) as f32 / 16_777_216.0 - 0.5;
-            let tone = (i as f32 * (0.01 + 0.007 * seed as f32)).sin();
+            let tone = (i as f32 * (0.01 + 0.002 * seed as f32)).sin();
             if (10_000 * seed..10_000 * seed + 12_000).contains(&i) { 0.0 } else { 0.3 * tone + 0.1 * noise }
         })
         .collect()
@@ -99,8 +99,10 @@ fn in_a_batch_every_stream_gets_the_stems_it_would_get_alone() {
                 assert_eq!((alone.len(), together.len()), (frames, frames));
                 let pairs = alone.iter().zip(together);
                 let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(apart < 1e-5, "stream {index} at {rate_hz} Hz: {apart}");
-                assert!(alone.iter().any(|sample| sample.abs() > 1e-4), "stream {index} is silent");
+                let loudest = alone.iter().fold(0.0f32, |most, sample| most.max(sample.abs()));
+                assert!(loudest > 0.0, "stream {index} is silent");
+                // Of what is heard, whatever its level: a neighbour's stems would be as far off as they are loud.
+                assert!(apart < 1e-3 * loudest && apart < 1e-5, "stream {index}: {apart} of {loudest}");
             }
         }
     }

@@ -75,6 +75,8 @@ impl UnetGeometry {
 
 struct Column {
     spectra: [Vec<Bin>; 2],
+    /// Of the bins that the network sees: it sees them once a hop, for as many hops as the window is long.
+    magnitudes: [Vec<f32>; 2],
     /// Energy of the newest step, both channels.
     energy: f64,
     /// Nothing but a pause in all of its frames.
@@ -144,14 +146,20 @@ impl UnetKernel {
         let silent = self.quiet_steps * step >= self.geometry.n_fft;
         let real = self.geometry.columns - self.geometry.right_reflection;
         let recycled = if self.columns.len() >= real { self.columns.pop_front() } else { None };
-        let mut spectra = recycled.map_or_else(
-            || [vec![Bin::default(); self.stft.bins()], vec![Bin::default(); self.stft.bins()]],
-            |c| c.spectra,
-        );
-        for (spectrum, recent) in spectra.iter_mut().zip(&self.recent) {
+        let mut column = recycled.unwrap_or_else(|| Column {
+            spectra: std::array::from_fn(|_| vec![Bin::default(); self.stft.bins()]),
+            magnitudes: std::array::from_fn(|_| vec![0.0; BINS]),
+            energy,
+            silent,
+        });
+        (column.energy, column.silent) = (energy, silent);
+        for ((spectrum, magnitudes), recent) in
+            column.spectra.iter_mut().zip(&mut column.magnitudes).zip(&self.recent)
+        {
             self.stft.analyse(recent, spectrum);
+            magnitudes.iter_mut().zip(&*spectrum).for_each(|(magnitude, bin)| *magnitude = bin.norm());
         }
-        self.columns.push_back(Column { spectra, energy, silent });
+        self.columns.push_back(column);
         self.counted += 1;
     }
 
@@ -186,10 +194,10 @@ impl UnetKernel {
             let real = first..=newest;
             let shown = if real.contains(&index) { index } else { reflect(index, mirror, newest) };
             let column = &self.columns[shown as usize];
-            for (channel, spectrum) in column.spectra.iter().enumerate() {
+            for (channel, magnitudes) in column.magnitudes.iter().enumerate() {
                 let at = (channel * g.columns + place) * BINS;
-                for (x, bin) in self.input[at..at + BINS].iter_mut().zip(spectrum) {
-                    *x = if silent_history { 0.0 } else { bin.norm() * scale };
+                for (x, magnitude) in self.input[at..at + BINS].iter_mut().zip(magnitudes) {
+                    *x = if silent_history { 0.0 } else { magnitude * scale };
                 }
             }
         }
@@ -202,6 +210,7 @@ impl UnetKernel {
         let first = self.counted as usize - self.columns.len();
         for column in self.columns.iter_mut().skip((count + 1).saturating_sub(first)) {
             column.spectra.iter_mut().for_each(|s| s.fill(Bin::default()));
+            column.magnitudes.iter_mut().for_each(|m| m.fill(0.0));
             column.silent = true;
         }
     }

@@ -30,6 +30,16 @@ pub enum RuntimeError {
     /// Another copy was loaded earlier in this process.
     #[error("ONNX Runtime is already loaded from {0}; a process can hold only one")]
     SecondLibrary(PathBuf),
+    /// A graph's file that was there when the model was loaded.
+    #[error("{path} cannot be read any more ({reason}); put it back with 'rehearsekit models pull {name}'")]
+    Gone {
+        /// The model.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// A graph that ONNX Runtime does not take.
     #[error("the graph of {name} is refused by ONNX Runtime: {reason}")]
     Graph {
@@ -119,6 +129,12 @@ impl Network {
         threads: usize,
         tensors: &[ExpectedTensor],
     ) -> Result<Self, RuntimeError> {
+        if let Graph::File(path) = graph
+            && let Err(error) = std::fs::File::open(path)
+        {
+            let reason = error.to_string();
+            return Err(RuntimeError::Gone { name: name.to_owned(), path: path.to_owned(), reason });
+        }
         let session = build(runtime, graph, threads)
             .map_err(|reason| RuntimeError::Graph { name: name.to_owned(), reason })?;
         for tensor in tensors {

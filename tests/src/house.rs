@@ -167,6 +167,8 @@ pub struct Known;
 const HOP: usize = 960;
 /// What each of the travelling stems has of the mix.
 pub const SHARE: f32 = 0.25;
+/// A first sample of a packet that makes the pipeline panic.
+pub const PANIC: f32 = 0.987_654;
 
 impl Engine for Known {
     fn warm(&self, _model: &str) -> Result<(), EngineError> {
@@ -230,6 +232,7 @@ impl Pipeline for Quarters {
     }
 
     fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Chunk>, EngineError> {
+        assert!(mix[0].first() != Some(&PANIC), "told to panic");
         self.pending.extend(mix[0].iter().zip(mix[1]).map(|(l, r)| [*l, *r]));
         let hops = self.pending.len() / HOP;
         Ok((0..hops).map(|_| self.cut(HOP)).collect())

@@ -11,8 +11,11 @@
     reason = "of the misbehaving clients of the server's own tests, the attacks borrow a part"
 )]
 mod common;
+mod churn;
 mod floods;
 mod half_open;
+mod ill;
+mod lost_model;
 mod nonsense;
 mod slow;
 mod stage;

@@ -47,7 +47,7 @@ pub(crate) fn far(last: u8) -> IpAddr {
 
 /// What a player has missed so far; all of it must stay as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Missed {
+pub(crate) struct Missed {
     underruns: u64,
     late: u64,
     lost: u64,
@@ -70,10 +70,11 @@ struct Player {
 
 /// What the server's process holds.
 #[derive(Debug, Clone, Copy)]
-struct Holds {
-    descriptors: usize,
-    resident_bytes: u64,
-    connections: f64,
+pub(crate) struct Holds {
+    pub(crate) descriptors: usize,
+    pub(crate) threads: u64,
+    pub(crate) resident_bytes: u64,
+    pub(crate) connections: f64,
 }
 
 pub(crate) struct Stage {
@@ -81,8 +82,38 @@ pub(crate) struct Stage {
     pub(crate) http: SocketAddr,
     pub(crate) data: PathBuf,
     server: Child,
+    band: Band,
+}
+
+/// Players, each at its own pace, until the band is gone.
+pub(crate) struct Band {
     players: Vec<Player>,
     over: Arc<AtomicBool>,
+}
+
+impl Band {
+    /// So many with this model; plays until all of them have heard stems for a while.
+    pub(crate) async fn playing(link: SocketAddr, count: usize, model: &'static str) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let players = (0..count).map(|_| play(link, model, &over)).collect();
+        let band = Self { players, over };
+        let settled = || band.players.iter().all(|p| p.seen.lock().unwrap().live);
+        until("all of them play", settled).await;
+        band
+    }
+
+    pub(crate) fn missed(&self) -> Vec<Missed> {
+        self.players.iter().map(|player| player.seen.lock().unwrap().missed).collect()
+    }
+}
+
+impl Drop for Band {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
+        for player in self.players.drain(..) {
+            let _ = player.thread.join();
+        }
+    }
 }
 
 impl Stage {
@@ -98,17 +129,14 @@ impl Stage {
         let mut words = line.split_whitespace();
         let mut word = || words.next().unwrap();
         let (link, http, data) = (word().parse().unwrap(), word().parse().unwrap(), word().into());
-        let over = Arc::new(AtomicBool::new(false));
-        let players = (0..PLAYERS).map(|_| play(link, &over)).collect();
-        let stage = Self { link, http, data, server, players, over };
-        let settled = || stage.players.iter().all(|p| p.seen.lock().unwrap().live);
-        until("all four play", settled).await;
-        stage
+        // Whatever happens to the players, the server goes with its standard input.
+        let band = Band::playing(link, PLAYERS, "four").await;
+        Self { link, http, data, server, band }
     }
 
     /// Lets an attack happen, and looks at what it cost. `attack` must end by itself within some seconds.
     pub(crate) async fn under(&self, what: &str, attack: impl Future<Output = ()>) {
-        let (before, missed_before) = (self.holds().await, self.missed());
+        let (before, missed_before) = (self.holds().await, self.band.missed());
         let began = Instant::now();
         within(attack).await;
         let took = began.elapsed();
@@ -141,7 +169,7 @@ impl Stage {
         );
         // What was under way a moment ago has had its time to be missed.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(self.missed(), missed_before, "{what}: a player missed something");
+        assert_eq!(self.band.missed(), missed_before, "{what}: a player missed something");
     }
 
     /// A newcomer is let in, and goes; how long it took.
@@ -170,27 +198,21 @@ impl Stage {
         self.metric(&format!("refused_total{{code=\"{code}\"}}")).await
     }
 
-    fn missed(&self) -> Vec<Missed> {
-        self.players.iter().map(|player| player.seen.lock().unwrap().missed).collect()
-    }
-
-    async fn holds(&self) -> Holds {
+    pub(crate) async fn holds(&self) -> Holds {
         let connections = self.metric("connections").await;
         let process = format!("/proc/{}", self.server.id());
         let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kilobytes: u64 = kilobytes.trim().trim_end_matches(" kB").parse().unwrap();
+        let number = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
         let descriptors = std::fs::read_dir(format!("{process}/fd")).unwrap().count();
-        Holds { descriptors, resident_bytes: kilobytes << 10, connections }
+        Holds { descriptors, threads: number("Threads:"), resident_bytes: number("VmRSS:") << 10, connections }
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.over.store(true, Relaxed);
-        for player in self.players.drain(..) {
-            let _ = player.thread.join();
-        }
         // Its standard input goes with it.
         let _ = self.server.kill();
         let _ = self.server.wait();
@@ -198,13 +220,13 @@ impl Drop for Stage {
 }
 
 /// One player, who hears the song and the stems at the song's own pace.
-fn play(link: SocketAddr, over: &Arc<AtomicBool>) -> Player {
+fn play(link: SocketAddr, model: &'static str, over: &Arc<AtomicBool>) -> Player {
     let (seen, over) = (Arc::new(Mutex::new(Seen::default())), over.clone());
     let told = seen.clone();
     let thread = std::thread::spawn(move || {
         let settings = Settings {
             server: Some(link.to_string()),
-            model: Some("four".to_owned()),
+            model: Some(model.to_owned()),
             budget_millis: BUDGET_MILLIS,
             ..Settings::default()
         };

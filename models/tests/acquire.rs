@@ -195,3 +195,14 @@ fn htdemucs_comes_in_every_window_and_keeps_its_weights_once() {
     assert_eq!(outputs[1].len(), 4 * 2 * frames);
     assert!(outputs.iter().all(|output| output.iter().all(|value| value.is_finite())));
 }
+
+#[test]
+fn a_network_whose_file_is_gone_is_named_with_the_way_to_get_it_back() {
+    let gone = Path::new("/nowhere/window-56.onnx");
+    let told = match Network::load(&runtime(), "htdemucs", Graph::File(gone), 1, &[]) {
+        Ok(_) => panic!("a file that is not there was loaded"),
+        Err(error) => error.to_string(),
+    };
+    assert!(told.starts_with("/nowhere/window-56.onnx cannot be read any more ("), "{told}");
+    assert!(told.ends_with("put it back with 'rehearsekit models pull htdemucs'"), "{told}");
+}

@@ -1,5 +1,7 @@
-//! A long evening of coming and going: afterwards the server has as many threads and descriptors as before, and the
-//! second half of the evening costs no memory.
+//! A long evening of coming and going: it leaves no descriptors, no more threads than were once needed together, and its
+//! second half costs no memory.
+
+use std::time::Duration;
 
 use rehearsekit_protocol::Mode;
 use tokio::task::JoinSet;
@@ -46,7 +48,7 @@ async fn rounds(stage: &Stage, count: usize, before: &Holds) -> Holds {
             ended.unwrap();
         }
         while stage.metric("connections").await > before.connections {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     stage.holds().await
@@ -56,14 +58,16 @@ async fn rounds(stage: &Stage, count: usize, before: &Holds) -> Holds {
 fn a_thousand_come_and_go_and_nothing_of_them_stays() {
     attackers().block_on(async {
         let stage = Stage::set().await;
-        // Threads and buffers that begin with the first of them.
         let before = stage.holds().await;
-        let before = rounds(&stage, 5, &before).await;
+        // Buffers that begin with the first of them.
+        rounds(&stage, 5, &before).await;
         let evening = async {
             let half = rounds(&stage, ROUNDS / 2, &before).await;
             let whole = rounds(&stage, ROUNDS / 2, &before).await;
             eprintln!("  {before:?}\n  {half:?}\n  {whole:?}");
-            assert_eq!(whole.threads, before.threads);
+            // Of the threads that open sessions, as many wait for the next one as were once needed together.
+            assert!(whole.threads <= before.threads + AT_ONCE as u64, "{before:?} became {whole:?}");
+
             // The one that asks for the metrics may still be there.
             assert!(whole.descriptors <= before.descriptors + 1, "{before:?} became {whole:?}");
             assert!(

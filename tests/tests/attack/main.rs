@@ -5,13 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod churn;
 #[path = "../../../server/tests/common/mod.rs"]
 #[allow(
     unused_imports,
     reason = "of the misbehaving clients of the server's own tests, the attacks borrow a part"
 )]
 mod common;
-mod churn;
 mod floods;
 mod half_open;
 mod ill;

@@ -120,6 +120,8 @@ impl Stage {
     /// Starts the server, and plays until all four have heard stems for a while.
     pub(crate) async fn set() -> Self {
         let mut server = Command::new(env!("CARGO_BIN_EXE_attacked_house"))
+            // The first backtrace reads a hundred megabytes of debug information, which stay.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -207,7 +209,12 @@ impl Stage {
             line.trim().trim_end_matches(" kB").parse().unwrap()
         };
         let descriptors = std::fs::read_dir(format!("{process}/fd")).unwrap().count();
-        Holds { descriptors, threads: number("Threads:"), resident_bytes: number("VmRSS:") << 10, connections }
+        Holds {
+            descriptors,
+            threads: number("Threads:"),
+            resident_bytes: number("VmRSS:") << 10,
+            connections,
+        }
     }
 }
 

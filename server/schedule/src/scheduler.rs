@@ -148,7 +148,10 @@ impl<J> Scheduler<J> {
         able.into_iter().find_map(|(index, cost)| {
             let device = self.devices.get(index)?;
             let new = Resident { id: self.next_id, lane: 0, demand, cost };
-            let lanes = device.terms().place(&self.residents(index), new)?;
+            let (residents, usual) = (self.residents(index), Observed::default());
+            // Whoever comes to a device that nobody uses is judged by what is usual: how it fared with others is over.
+            let observed = if residents.is_empty() { &usual } else { &device.observed };
+            let lanes = Terms { observed, ..device.terms() }.place(&residents, new)?;
             Some(Found { device: index, cost: cost.clone(), lanes })
         })
     }

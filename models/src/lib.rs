@@ -2,18 +2,21 @@
 //!
 //! The way through this crate: [`manifest`] says what a model is, [`store`] keeps it on disk, [`fetch`] and
 //! [`convert`] bring it there; [`runtime`] is the only file that knows ONNX Runtime; [`families`] turn windows
-//! of audio into stems; [`live`] makes a stream of any of them; [`pipeline`] adds the host's rate; [`offline`]
+//! of audio into stems; [`live`] makes a stream of any of them; [`pipeline`] adds the host's rate; [`batch`] runs
+//! several streams' hops as one; [`offline`]
 //! runs the same over a whole song and closes the sum; [`plan`] fits quality into a latency budget; [`model`]
 //! holds it all together.
 //!
 //! This crate must never open a socket, know about sessions or the wire, or print.
 
+pub mod batch;
 pub mod convert;
 pub mod device;
 pub mod families;
 pub mod fetch;
 pub mod live;
 pub mod manifest;
+mod measure;
 pub mod model;
 pub mod offline;
 pub mod pipeline;

@@ -1,15 +1,13 @@
 //! The streaming wrapper: any [`Kernel`] as a stream that takes frames in any cut and gives finished stems.
 //!
-//! Offline separation is the same stream with a large hop, so there is one way through a model, not two.
+//! Offline separation is the same stream with a large hop, so there is one way through a model, not two. Nothing is
+//! run here: a stream is fed, says whether it needs an inference, is completed with it, and gives what is finished.
 
 use std::time::Duration;
 
 use rehearsekit_audio::overlap_add::OverlapAdd;
 
-use crate::{
-    families::{Kernel, reflect},
-    runtime::RuntimeError,
-};
+use crate::families::{Kernel, Prepared, reflect};
 
 /// Frames at the end of a run that are mirrored behind it when it is finished.
 const TAIL_FRAMES: usize = 16_384;
@@ -18,7 +16,9 @@ const TAIL_FRAMES: usize = 16_384;
 pub struct Live {
     kernel: Box<dyn Kernel>,
     channels: usize,
+    /// Frames that wait for their hop, behind `taken` ones that had it.
     pending: [Vec<f32>; 2],
+    taken: usize,
     tail: [Vec<f32>; 2],
     pushed: u64,
     hops: u64,
@@ -36,6 +36,7 @@ impl Live {
             kernel,
             channels,
             pending: Default::default(),
+            taken: 0,
             tail: Default::default(),
             pushed: 0,
             hops: 0,
@@ -51,9 +52,7 @@ impl Live {
     pub fn start(&mut self) {
         self.kernel.start();
         self.pending.iter_mut().chain(&mut self.tail).for_each(Vec::clear);
-        self.pushed = 0;
-        self.hops = 0;
-        self.whole_from = 0;
+        (self.taken, self.pushed, self.hops, self.whole_from) = (0, 0, 0, 0);
         self.sum = OverlapAdd::new(self.channels, 0);
     }
 
@@ -64,7 +63,7 @@ impl Live {
 
     /// Frames that can still be pushed before the next inference.
     pub fn frames_until_hop(&self) -> usize {
-        self.kernel.hop_frames() - self.pending[0].len()
+        self.kernel.hop_frames() - (self.pending[0].len() - self.taken)
     }
 
     /// Time spent in inference since this was last asked.
@@ -72,41 +71,16 @@ impl Live {
         std::mem::take(&mut self.inference)
     }
 
-    /// Takes any number of frames; gives the frames of all wanted stems that are now finished (maybe none).
-    pub fn push(&mut self, mix: [&[f32]; 2]) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        self.hear(mix);
-        self.run_hops()?;
-        let end = self.shape().given(self.pushed);
-        Ok(self.sum.take_until(end))
+    /// Hops completed since the start.
+    pub fn hops(&self) -> u64 {
+        self.hops
     }
 
-    /// As [`Self::push`] without any inference: what it gives, and some frames after it, is incomplete; see
-    /// [`Self::whole_from`].
-    pub fn skip(&mut self, mix: [&[f32]; 2]) -> Vec<Vec<f32>> {
-        self.hear(mix);
-        let hop = self.kernel.hop_frames();
-        let due = self.pending[0].len() / hop * hop;
-        for at in (0..due).step_by(hop) {
-            let [left, right] = &self.pending;
-            self.kernel.skip([&left[at..at + hop], &right[at..at + hop]]);
-            self.hops += 1;
-        }
-        self.pending.iter_mut().for_each(|p| drop(p.drain(..due)));
-        let end = self.shape().given(self.pushed);
-        if due > 0 {
-            self.whole_from = end + self.kernel.tail_frames() as u64;
-        }
-        self.sum.take_until(end)
-    }
-
-    /// Frames before this one, since the start, are incomplete.
-    pub fn whole_from(&self) -> u64 {
-        self.whole_from
-    }
-
-    fn hear(&mut self, mix: [&[f32]; 2]) {
+    /// Takes any number of frames. [`Self::prepare`] says what they lead to.
+    pub fn feed(&mut self, mix: [&[f32]; 2]) {
         self.pushed += mix[0].len() as u64;
         for ((pending, tail), new) in self.pending.iter_mut().zip(&mut self.tail).zip(mix) {
+            pending.drain(..self.taken);
             pending.extend_from_slice(new);
             tail.extend_from_slice(&new[new.len().saturating_sub(TAIL_FRAMES)..]);
             // Let it grow to twice its size before it is cut: a cut moves all of it.
@@ -114,56 +88,88 @@ impl Live {
                 tail.drain(..tail.len() - TAIL_FRAMES);
             }
         }
+        self.taken = 0;
     }
 
-    /// Ends the run: gives all frames up to the last one pushed. What the model would like to see behind the
-    /// end is the mirrored tail.
-    pub fn finish(&mut self) -> Result<Vec<Vec<f32>>, RuntimeError> {
-        let mut all = vec![Vec::new(); self.channels];
-        loop {
-            let (channels, done) = self.finish_some()?;
-            all.iter_mut().zip(channels).for_each(|(all, some)| all.extend(some));
-            if done {
-                return Ok(all);
-            }
+    /// After the last frame of a run: takes what the model would like to see behind the end, the mirrored tail, as
+    /// far as the next hop needs it. To be repeated, each time after the hop and [`Self::take`], until
+    /// [`Self::is_finished`]: whoever waits for the first of the last frames need not wait for all of them.
+    pub fn feed_tail(&mut self) {
+        if self.is_finished() {
+            return;
         }
-    }
-
-    /// As [`Self::finish`], one inference at a time: what it has finished, and whether that was all. Whoever waits
-    /// for the first of these frames need not wait for the last.
-    pub fn finish_some(&mut self) -> Result<(Vec<Vec<f32>>, bool), RuntimeError> {
-        let (end, shape) = (self.pushed, self.shape());
-        let hop = shape.hop_frames as u64;
         let held = self.tail[0].len() as i64;
-        if shape.given(self.hops * hop) < end && held > 0 {
-            let mirrored = (self.hops * hop) as i64 + self.pending[0].len() as i64 - end as i64;
-            for (pending, tail) in self.pending.iter_mut().zip(&self.tail) {
-                let missing = shape.hop_frames - pending.len();
-                pending.extend((0..missing as i64).map(|i| {
-                    // After one bounce there is nothing more to say; silence follows.
-                    let index = held + mirrored + i;
-                    if index >= 2 * held - 1 { 0.0 } else { tail[reflect(index, 0, held - 1) as usize] }
-                }));
-            }
-            self.run_hops()?;
+        let hop = self.kernel.hop_frames();
+        let waiting = self.pending[0].len() - self.taken;
+        let mirrored = (self.hops * hop as u64) as i64 + waiting as i64 - self.pushed as i64;
+        for (pending, tail) in self.pending.iter_mut().zip(&self.tail) {
+            pending.extend((0..(hop - waiting) as i64).map(|i| {
+                // After one bounce there is nothing more to say; silence follows.
+                let index = held + mirrored + i;
+                if index >= 2 * held - 1 { 0.0 } else { tail[reflect(index, 0, held - 1) as usize] }
+            }));
         }
-        let given = shape.given(self.hops * hop);
-        let done = given >= end || held == 0;
-        Ok((self.sum.take_until(if done { end } else { given }), done))
     }
 
-    fn run_hops(&mut self) -> Result<(), RuntimeError> {
+    /// Whether all frames up to the last one fed can be taken.
+    pub fn is_finished(&self) -> bool {
+        self.pushed == 0 || self.done_frames() >= self.pushed
+    }
+
+    /// Prepares the next hop whose frames are all there and which needs an inference. `false` when there is none:
+    /// then all that can be finished is. `true` must be followed by [`Self::parts`], an inference, and
+    /// [`Self::complete`]; or by [`Self::give_up`].
+    pub fn prepare(&mut self) -> bool {
         let hop = self.kernel.hop_frames();
-        let mut taken = 0;
-        while self.pending[0].len() - taken >= hop {
+        while self.pending[0].len() - self.taken >= hop {
+            let frames = self.taken..self.taken + hop;
+            self.taken = frames.end;
             let [left, right] = &self.pending;
-            let mix = [&left[taken..taken + hop], &right[taken..taken + hop]];
-            self.inference += self.kernel.hop(mix, &mut self.sum)?;
-            self.hops += 1;
-            taken += hop;
+            if self.kernel.prepare([&left[frames.clone()], &right[frames]]) {
+                return true;
+            }
+            self.skip();
         }
-        self.pending.iter_mut().for_each(|p| drop(p.drain(..taken)));
-        Ok(())
+        false
+    }
+
+    /// What an inference needs of the hop that was prepared.
+    pub fn parts(&mut self) -> Prepared<'_> {
+        (&mut *self.kernel, &mut self.sum)
+    }
+
+    /// The hop that was prepared had its inference, which took `spent`.
+    pub fn complete(&mut self, spent: Duration) {
+        self.inference += spent;
+        self.hops += 1;
+    }
+
+    /// The hop that was prepared needs no inference: its stems are silent, but for what other hops know of its frames.
+    fn skip(&mut self) {
+        self.kernel.complete(&[], &mut self.sum);
+        self.hops += 1;
+    }
+
+    /// As [`Self::skip`], because there is no time for the inference: what it would have made is missing.
+    pub fn give_up(&mut self) {
+        self.skip();
+        self.whole_from = self.done_frames() + self.kernel.tail_frames() as u64;
+    }
+
+    /// Frames before this one, since the start, lack an inference that was given up.
+    pub fn whole_from(&self) -> u64 {
+        self.whole_from
+    }
+
+    /// The frames of all wanted stems that are now finished (maybe none).
+    pub fn take(&mut self) -> Vec<Vec<f32>> {
+        let end = self.done_frames().min(self.pushed);
+        self.sum.take_until(end)
+    }
+
+    fn done_frames(&self) -> u64 {
+        let shape = self.shape();
+        shape.given(self.hops * shape.hop_frames as u64)
     }
 }
 

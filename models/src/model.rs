@@ -4,21 +4,17 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::{Range, RangeInclusive},
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use rehearsekit_audio::{Audio, SampleRate, StemSet, overlap_add::OverlapAdd};
+use rehearsekit_audio::{Audio, SampleRate, StemSet};
 
 use crate::{
     ModelError,
     convert::{
-        ExpectedTensor,
         htdemucs::{self, window_frames},
-        unet::{BINS, INPUT, OUTPUT, UnetWeights, unet_graph},
+        unet::{Doubling, UnetWeights, unet_graph},
     },
     device::DeviceCosts,
     families::{
@@ -42,10 +38,8 @@ use crate::{
 const MEASURED_RUNS: RangeInclusive<usize> = 3..=7;
 /// Runs to tell whether what is remembered still holds.
 const CHECKING_RUNS: RangeInclusive<usize> = 3..=3;
-/// Time for the runs of one geometry.
-const MEASURING_TIME: Duration = Duration::from_secs(3);
 /// A device that now takes less than this share of what is remembered was busy when it was measured.
-const BUSY_THEN: f64 = 0.7;
+const BUSY_THEN: f64 = 0.85;
 
 /// How a model uses the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +127,11 @@ impl Model {
             pools: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How it uses the processor.
+    pub(crate) fn options(&self) -> ModelOptions {
+        self.inner.options
     }
 
     /// The model's name.
@@ -306,24 +305,6 @@ impl Model {
         }
     }
 
-    /// The lower quartile of `runs` hops of noise after a first one, while all other workers are at the same: what they
-    /// take on a server that is full, and neither a stall nor a lucky run.
-    fn time_runs(&self, geometry: Geometry, runs: RangeInclusive<usize>) -> Result<Duration, ModelError> {
-        let noise = || Noise::new(self, geometry.clone());
-        let others = (1..self.inner.options.workers).map(|_| noise()).collect::<Result<Vec<_>, _>>()?;
-        let (measured, done) = (noise()?, AtomicBool::new(false));
-        let done = &done;
-        std::thread::scope(|scope| {
-            for mut other in others {
-                // Where it fails, the one that is measured fails too, and that is told.
-                scope.spawn(move || while !done.load(Ordering::Relaxed) && other.hop().is_ok() {});
-            }
-            let times = measured.time(&runs);
-            done.store(true, Ordering::Relaxed);
-            times
-        })
-    }
-
     pub(crate) fn unet_pool(
         &self,
         columns: usize,
@@ -350,11 +331,8 @@ impl Model {
         let missing = |reason: String| RuntimeError::Graph { name: name.clone(), reason };
         match (variant, source) {
             (Variant::Unet { columns, kept }, NetworkSource::Unet(weights)) => {
-                let graph = unet_graph(weights, *columns, kept.clone())?;
-                let tensors = [
-                    ExpectedTensor::input(INPUT, &[1, 2, *columns, BINS]),
-                    ExpectedTensor::output(OUTPUT, &[stems.count(), 2, kept.len(), BINS]),
-                ];
+                let graph = unet_graph(weights, *columns, kept.clone(), Doubling::default())?;
+                let tensors = weights.expected_tensors(*columns, kept.len());
                 Ok(Network::load(runtime, name, Graph::Bytes(&graph), options.threads, &tensors)?)
             }
             (Variant::Hybrid { columns }, NetworkSource::Hybrid(files)) => {
@@ -366,47 +344,6 @@ impl Model {
             }
             _ => Err(missing("its files are of another family than its manifest".to_owned()).into()),
         }
-    }
-}
-
-/// A stream of noise, to be timed.
-struct Noise {
-    kernel: Box<dyn Kernel>,
-    sum: OverlapAdd,
-    samples: Vec<f32>,
-}
-
-impl Noise {
-    fn new(model: &Model, geometry: Geometry) -> Result<Self, ModelError> {
-        let wanted: Vec<usize> = model.stems().travelling().collect();
-        let sum = OverlapAdd::new(2 * wanted.len(), 0);
-        let kernel = model.kernel(geometry, wanted)?;
-        let mut state = 1u32;
-        let samples = (0..kernel.hop_frames())
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / 16_777_216.0 - 0.5
-            })
-            .collect();
-        Ok(Self { kernel, sum, samples })
-    }
-
-    /// The whole hop counts, not the network alone: the transforms around it take their time too.
-    fn hop(&mut self) -> Result<Duration, ModelError> {
-        let started = Instant::now();
-        self.kernel.hop([&self.samples, &self.samples], &mut self.sum)?;
-        Ok(started.elapsed())
-    }
-
-    fn time(mut self, runs: &RangeInclusive<usize>) -> Result<Duration, ModelError> {
-        self.hop()?;
-        let began = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < *runs.start() || (times.len() < *runs.end() && began.elapsed() < MEASURING_TIME) {
-            times.push(self.hop()?);
-        }
-        times.sort();
-        Ok(times.get(times.len() / 4).copied().unwrap_or_default())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rehearsekit_audio::SampleRate;
 
 use crate::{
+    batch::{self, BatchKey},
     live::{Live, LiveShape},
     resample::{Blocks, ResampleError, Resampler},
     runtime::RuntimeError,
@@ -109,15 +110,29 @@ fn lcm(a: u64, b: u64) -> u64 {
     a / gcd(a, b) * b
 }
 
+/// How far the end of an epoch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was not announced.
+    Open,
+    /// Its last frames are on their way through the first resampler.
+    Resampling,
+    /// The model is shown what would follow.
+    Tail,
+}
+
 /// One session's stream. All positions are frames at the wire's rate.
+///
+/// [`Self::push`] and [`Self::finish_some`] run the network themselves. Whoever has several streams takes the steps
+/// they are made of: [`Self::feed`] (or [`Self::feed_end`]); while [`Self::prepare`] says that an inference is
+/// needed, [`batch::run`] with others of the same [`Self::batch_key`]; [`Self::take`] (or [`Self::take_end`]).
 pub struct LivePipeline {
     live: Live,
     resamplers: Option<(Resampler, Resampler)>,
     epoch_start: u64,
     pushed: u64,
     given: u64,
-    /// The end of the epoch has been pushed through the first resampler.
-    finishing: bool,
+    end: End,
     shape: PipelineShape,
 }
 
@@ -136,7 +151,7 @@ impl LivePipeline {
             Some((to_model, Resampler::new(model_rate, rate, 2 * wanted, RESAMPLE_FRAMES)?))
         };
         let shape = PipelineShape::new(live.shape(), rate, model_rate);
-        Ok(Self { live, resamplers, epoch_start: 0, pushed: 0, given: 0, finishing: false, shape })
+        Ok(Self { live, resamplers, epoch_start: 0, pushed: 0, given: 0, end: End::Open, shape })
     }
 
     /// Starts an epoch whose first frame is `position`; what was not finished of the last one is forgotten.
@@ -147,7 +162,7 @@ impl LivePipeline {
             back.reset();
         }
         (self.epoch_start, self.pushed, self.given) = (position, 0, 0);
-        self.finishing = false;
+        self.end = End::Open;
     }
 
     /// Frames that may still be pushed before an inference happens (0: the next push runs one).
@@ -163,30 +178,73 @@ impl LivePipeline {
 
     /// Takes the next frames of the epoch, any number; gives what is finished.
     pub fn push(&mut self, mix: [&[f32]; 2]) -> Result<Option<StemChunk>, PipelineError> {
-        self.pushed += mix[0].len() as u64;
-        let channels = match &mut self.resamplers {
-            None => self.live.push(mix)?,
-            Some((to_model, back)) => {
-                let at_model = to_model.push(&mix);
-                back.push(&self.live.push([&at_model[0], &at_model[1]])?)
-            }
-        };
-        Ok(self.chunk(channels))
+        self.feed(mix);
+        self.run_hops()?;
+        Ok(self.take())
     }
 
-    /// Takes the next frames as context for what follows, without any inference. What they would have finished is never
-    /// given: the next chunk begins behind it, where everything is whole again.
-    pub fn skip(&mut self, mix: [&[f32]; 2]) -> Result<(), PipelineError> {
+    /// Takes the next frames of the epoch, any number.
+    pub fn feed(&mut self, mix: [&[f32]; 2]) {
         self.pushed += mix[0].len() as u64;
-        let channels = match &mut self.resamplers {
-            None => self.live.skip(mix),
-            Some((to_model, back)) => {
-                let at_model = to_model.push(&mix);
-                back.push(&self.live.skip([&at_model[0], &at_model[1]]))
-            }
-        };
-        self.given += channels.first().map_or(0, Vec::len) as u64;
+        self.feed_live(mix);
+    }
+
+    /// Whether an inference is needed before what was fed is finished. `true` must be followed by [`batch::run`] or
+    /// [`Self::give_up`], and asked again.
+    pub fn prepare(&mut self) -> bool {
+        self.live.prepare()
+    }
+
+    /// Gives up the inference that is needed. What it would have finished is never given: the next chunk begins behind
+    /// it, where everything is whole again.
+    pub fn give_up(&mut self) {
+        self.live.give_up();
+    }
+
+    /// Streams of equal keys may be given to one [`batch::run`]; `None` where the network has no batch axis.
+    pub fn batch_key(&mut self) -> Option<BatchKey> {
+        BatchKey::of(self.live.parts().0.pool())
+    }
+
+    /// What is finished.
+    pub fn take(&mut self) -> Option<StemChunk> {
+        let channels = self.take_live();
+        self.chunk(channels)
+    }
+
+    fn run_hops(&mut self) -> Result<(), PipelineError> {
+        while self.prepare() {
+            batch::run(&mut [self])?;
+        }
         Ok(())
+    }
+
+    fn feed_live(&mut self, mix: [&[f32]; 2]) {
+        match &mut self.resamplers {
+            None => self.live.feed(mix),
+            Some((to_model, _)) => {
+                let at_model = to_model.push(&mix);
+                self.live.feed([&at_model[0], &at_model[1]]);
+            }
+        }
+    }
+
+    fn take_live(&mut self) -> Vec<Vec<f32>> {
+        let finished = self.live.take();
+        match &mut self.resamplers {
+            None => finished,
+            Some((_, back)) => back.push(&finished),
+        }
+    }
+
+    /// Takes the next frames as context for what follows, and gives up every inference that they need.
+    pub fn skip(&mut self, mix: [&[f32]; 2]) {
+        self.feed(mix);
+        while self.prepare() {
+            self.give_up();
+        }
+        // Of a pause nothing is missing, but nobody waits for it.
+        self.take();
     }
 
     /// Ends the epoch: gives everything up to the last frame pushed.
@@ -211,34 +269,44 @@ impl LivePipeline {
     /// As [`Self::finish_epoch`], one inference at a time: what is finished, and whether that was everything. To be
     /// called until it is. Whoever waits for the first of these frames need not wait for the last.
     pub fn finish_some(&mut self) -> Result<(Option<StemChunk>, bool), PipelineError> {
-        let begun = std::mem::replace(&mut self.finishing, true);
-        let (channels, done) = match &mut self.resamplers {
-            None => self.live.finish_some()?,
-            Some((to_model, back)) if !begun => {
+        self.feed_end();
+        self.run_hops()?;
+        Ok(self.take_end())
+    }
+
+    /// After the last frame of an epoch, in the place of [`Self::feed`].
+    pub fn feed_end(&mut self) {
+        match (&self.resamplers, self.end) {
+            (Some((to_model, _)), End::Open) => {
+                self.end = End::Resampling;
                 // Enough silence to bring the last real frame through both filters.
                 let silence = vec![0.0; 2 * to_model.blocks().input_frames];
-                let at_model = to_model.push(&[&silence, &silence]);
-                (back.push(&self.live.push([&at_model[0], &at_model[1]])?), false)
+                self.feed_live([&silence, &silence]);
             }
-            Some((_, back)) => {
-                let (finished, done) = self.live.finish_some()?;
-                let mut channels = back.push(&finished);
-                if done {
-                    let rest = vec![vec![0.0; 4 * back.blocks().input_frames]; channels.len()];
-                    channels
-                        .iter_mut()
-                        .zip(back.push(&rest))
-                        .for_each(|(channel, rest)| channel.extend(rest));
-                }
-                (channels, done)
+            _ => {
+                self.end = End::Tail;
+                self.live.feed_tail();
             }
-        };
+        }
+    }
+
+    /// After [`Self::feed_end`], in the place of [`Self::take`]: what is finished, and whether that was everything.
+    /// If not, the two are to be repeated.
+    pub fn take_end(&mut self) -> (Option<StemChunk>, bool) {
+        let mut channels = self.take_live();
+        let done = self.end == End::Tail && self.live.is_finished();
+        if let (Some((_, back)), true) = (&mut self.resamplers, done) {
+            let rest = vec![vec![0.0; 4 * back.blocks().input_frames]; channels.len()];
+            channels.iter_mut().zip(back.push(&rest)).for_each(|(channel, rest)| channel.extend(rest));
+        }
         let left = (self.pushed - self.given) as usize;
-        let channels = channels.into_iter().map(|mut channel| {
-            channel.truncate(left);
-            channel
-        });
-        Ok((self.chunk(channels.collect()), done))
+        channels.iter_mut().for_each(|channel| channel.truncate(left));
+        (self.chunk(channels), done)
+    }
+
+    /// The stream inside, at the model's rate.
+    pub(crate) fn live(&mut self) -> &mut Live {
+        &mut self.live
     }
 
     /// Where everything is whole again after a skip, at the wire's rate since the epoch's start.

@@ -22,9 +22,8 @@ use crate::{
 
 /// Share of a hop's duration that a typical inference may take.
 const LOAD_LIMIT: f64 = 0.8;
-/// An inference's p99 is taken for twice what it usually takes (shared machines stall by that factor) as long as that is no
-/// more than this much longer, and for one and a half times beyond.
-const STALL: Duration = Duration::from_millis(50);
+/// The slowest inference of a hundred is taken for so much longer still: costs are measured with all workers at work.
+const STALL: f64 = 0.5;
 /// Inferences are taken for so much longer than they usually are.
 const MARGIN: f64 = 1.1;
 /// What a whole lane of the device is worth, in decibels of quality: a server is there for a band.
@@ -236,14 +235,16 @@ fn lane_share(plan: &Plan, speed: DeviceSpeed<'_>) -> f64 {
             let inference = plan.inference.as_secs_f64();
             let time = plan.rate.duration(u64::from(plan.hop_frames));
             let turn = plan.deadline.saturating_sub(stalled(plan.inference).saturating_sub(plan.inference));
-            inference / time.min(turn).as_secs_f64().max(1e-6)
+            let share = inference / time.min(turn).as_secs_f64().max(1e-6);
+            // Whoever leaves no room for a second one takes all of it.
+            1.0 / (1.0 / share).floor().max(1.0)
         }
     }
 }
 
 /// An inference that takes as long as the slowest of a hundred, and the margin that whoever shares out the device keeps.
 fn stalled(inference: Duration) -> Duration {
-    inference.mul_f64(MARGIN) + inference.min(STALL).max(inference / 2)
+    inference.mul_f64(MARGIN + STALL)
 }
 
 /// The plan of one geometry whatever the budget; `None` when the device cannot keep up with it.

@@ -7,7 +7,7 @@ use rehearsekit_audio::{measure::sdr_db, overlap_add::OverlapAdd};
 
 use crate::{
     Model, ModelOptions,
-    families::{hybrid::HybridGeometry, unet::UnetKernel},
+    families::{self, hybrid::HybridGeometry, unet::UnetKernel},
     manifest::Family,
     model::plain_unet_geometry,
     plan::Geometry,
@@ -58,7 +58,8 @@ fn reference_spleeter_agrees() {
         kernel.push_step([&piece[0], &piece[1]]);
     }
     kernel.silence_columns_from(1 + frames / step);
-    kernel.separate(&mut sum).unwrap();
+    assert!(kernel.fill_input());
+    families::infer(&mut [(&mut kernel, &mut sum)]).unwrap();
     let ours = sum.take_until(frames as u64);
 
     let compared = 4410..vocals[0].len() - 4410;
@@ -84,7 +85,7 @@ fn reference_htdemucs_agrees() {
     };
     let mut kernel = model.kernel(Geometry::Hybrid(geometry), vec![0, 1, 2, 3]).unwrap();
     let mut sum = OverlapAdd::new(8, 0);
-    kernel.hop([&mix[0], &mix[1]], &mut sum).unwrap();
+    families::hop(&mut *kernel, [&mix[0], &mix[1]], &mut sum).unwrap();
     let ours = sum.take_until(frames as u64);
     for (stem, name) in model.stems().names().iter().enumerate() {
         let reference = recording(&format!("htdemucs-window/{name}.flac"));

@@ -10,7 +10,7 @@ use std::{
 
 use ort::{
     environment::Environment,
-    session::{Session, builder::GraphOptimizationLevel},
+    session::{Session, SessionOutputs, builder::GraphOptimizationLevel},
     value::{TensorRef, ValueType},
 };
 
@@ -60,6 +60,9 @@ pub enum RuntimeError {
         /// The shape that is needed.
         expected: String,
     },
+    /// Streams of different networks, or of one without a batch axis, in one run.
+    #[error("streams that cannot be run together were given to one run")]
+    Batch,
     /// A run failed.
     #[error("inference of {name} failed: {reason}")]
     Run {
@@ -146,27 +149,41 @@ impl Network {
         Ok(Self { name: name.to_owned(), session, outputs })
     }
 
-    /// Runs once. `inputs` are (tensor, shape, data); `read` gets the outputs in the order given to
-    /// [`Self::load`], each as its flat data.
-    pub fn run<T>(
-        &mut self,
-        inputs: &[(&str, &[usize], &[f32])],
-        read: impl FnOnce(&[&[f32]]) -> T,
-    ) -> Result<T, RuntimeError> {
+    /// Whether one run may take several streams: the first side of all tensors is open.
+    pub fn has_batch_axis(&self) -> bool {
+        let open = |o: &ort::value::Outlet| matches!(o.dtype(), ValueType::Tensor { shape, .. } if shape.first().is_some_and(|&size| size < 0));
+        self.session.inputs().iter().chain(self.session.outputs()).all(open)
+    }
+
+    /// Runs once.
+    pub fn run(&mut self, inputs: &[Feed<'_>]) -> Result<Outputs<'_>, RuntimeError> {
         let fail = |e: ort::Error| RuntimeError::Run { name: self.name.clone(), reason: e.to_string() };
-        let mut feeds: Vec<(String, ort::session::SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+        let mut feeds: Vec<(&str, ort::session::SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
         for &(tensor, shape, data) in inputs {
-            let value = TensorRef::from_array_view((shape, data)).map_err(fail)?;
-            feeds.push((tensor.to_owned(), value.into()));
+            feeds.push((tensor, TensorRef::from_array_view((shape, data)).map_err(fail)?.into()));
         }
         let results = self.session.run(feeds).map_err(fail)?;
-        let slices = self
-            .outputs
-            .iter()
-            .map(|output| results[output.as_str()].try_extract_tensor::<f32>().map(|(_, data)| data))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(fail)?;
-        Ok(read(&slices))
+        Ok(Outputs { name: &self.name, order: &self.outputs, results })
+    }
+}
+
+/// An input of a network: the tensor's name, its shape, its data in C order.
+pub type Feed<'a> = (&'a str, &'a [usize], &'a [f32]);
+
+/// What a run gave; the network is not free again before this is dropped.
+pub struct Outputs<'a> {
+    name: &'a str,
+    order: &'a [String],
+    results: SessionOutputs<'a>,
+}
+
+impl Outputs<'_> {
+    /// The outputs in the order of the tensors given to [`Network::load`], each as its flat data.
+    pub fn slices(&self) -> Result<Vec<&[f32]>, RuntimeError> {
+        let slice = |output: &String| self.results[output.as_str()].try_extract_tensor::<f32>();
+        let slices = self.order.iter().map(|output| slice(output).map(|(_, data)| data));
+        let fail = |e: ort::Error| RuntimeError::Run { name: self.name.to_owned(), reason: e.to_string() };
+        slices.collect::<Result<_, _>>().map_err(fail)
     }
 }
 

@@ -109,7 +109,7 @@ impl Door<'_> {
     fn full(&self, spec: &OpenSpec) -> OpenRefusal {
         let loads = self.workers.load();
         let streams: usize = loads.iter().map(|load| load.streams).sum();
-        let promised = loads.iter().map(|load| load.promised).sum::<f64>() / loads.len().max(1) as f64;
+        let promised = loads.iter().fold(0.0, |sum, load| sum + load.promised) / loads.len().max(1) as f64;
         let frames = |millis: u64| spec.rate.frames_in(Duration::from_millis(millis)) as u32;
         let larger = BUDGETS_MILLIS.iter().filter(|&&millis| frames(millis) > spec.budget_frames);
         let budget = larger

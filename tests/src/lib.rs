@@ -8,4 +8,3 @@ pub mod house;
 pub mod netns;
 pub mod netsim;
 pub mod plugin_host;
-pub mod udp_proxy;

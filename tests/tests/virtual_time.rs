@@ -214,7 +214,7 @@ fn seeks_lose_nothing_and_wait_for_nothing() {
 #[test]
 fn another_version_is_refused_once_and_the_song_plays_on() {
     let mut world = World::new(11, song, LATENCY, WIFI, WIFI);
-    world.client_versions = 4..=5;
+    world.client_versions = 5..=6;
     world.run(ms(2_000));
     let refusal = world.player.refused.clone().unwrap();
     assert_eq!(refusal.code, RefusalCode::Version);

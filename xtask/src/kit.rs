@@ -187,16 +187,31 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Resident memory in bytes, as the kernel counts it.
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// A song that is played to a server at real-time pace, over and over.
+pub(crate) struct Stream<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) song: &'a Path,
+    pub(crate) model: &'a str,
+    pub(crate) budget: &'a str,
+    pub(crate) seconds: f64,
+    pub(crate) out: &'a Path,
+}
+
+impl Kit {
+    /// Plays it with `rehearsekit stream`, and gives back its report.
     ///
     /// # Errors
-    /// When the process is gone or the system has no `/proc`.
-    pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(&path).with_context(|| format!("could not read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes =
-            line.trim().trim_end_matches("kB").trim().parse::<u64>().context("VmRSS is no number")?;
-        Ok(kilobytes * 1024)
+    /// When the server refuses, or what else `stream` fails of.
+    pub(crate) fn stream(&self, of: &Stream<'_>) -> Result<Value> {
+        let mut command = self.command(&["stream", "--pace", "realtime", "--loop", "--json"]);
+        command.args(["--server", of.server, "--model", of.model, "--budget", of.budget]);
+        command.args(["--seconds", &of.seconds.to_string()]).arg("--out").arg(of.out).arg(of.song);
+        capture_json(&mut command)
     }
 }

@@ -149,17 +149,22 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// # Errors
 /// When it cannot be started, ends with a failure, or says something that is not UTF-8.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let name = describe(command);
+    let (status, said) = capture_end(command)?;
+    if !status.success() {
+        bail!("`{}` failed ({status})\n{said}", describe(command));
+    }
+    Ok(said)
+}
+
+/// The same however it ends.
+fn capture_end(command: &mut Command) -> Result<(ExitStatus, String)> {
     let background = Background::start(command.stdout(Stdio::piped()))?;
     let mut said = String::new();
     if let Some(mut pipe) = background.take_stdout() {
-        pipe.read_to_string(&mut said).with_context(|| format!("could not read what `{name}` says"))?;
+        let unreadable = || format!("could not read what `{}` says", describe(command));
+        pipe.read_to_string(&mut said).with_context(unreadable)?;
     }
-    let status = background.wait()?;
-    if !status.success() {
-        bail!("`{name}` failed ({status})\n{said}");
-    }
-    Ok(said)
+    Ok((background.wait()?, said))
 }
 
 /// Like [`capture`], announcing the command, and reads the output as one JSON value.
@@ -171,6 +176,17 @@ pub(crate) fn capture_json(command: &mut Command) -> Result<Value> {
     println!("  $ {name}");
     let said = capture(command)?;
     serde_json::from_str(&said).with_context(|| format!("`{name} ` did not print JSON but:\n{said}"))
+}
+
+/// Like [`capture_json`] of a program whose failure is a result, too, as long as it prints one.
+///
+/// # Errors
+/// When it cannot be started or its output is not JSON.
+pub(crate) fn capture_json_of_any_end(command: &mut Command) -> Result<Value> {
+    let name = describe(command);
+    println!("  $ {name}");
+    let (status, said) = capture_end(command)?;
+    serde_json::from_str(&said).with_context(|| format!("`{name}` ended ({status}) without JSON:\n{said}"))
 }
 
 /// Whether a program of this name is on the `PATH`.

@@ -1,8 +1,9 @@
 //! Writes Spleeter's U-Nets as one ONNX graph, for any number of stems and any window, computing in the decoder
 //! only what the columns that are kept depend on.
 //!
-//! **Input** `magnitude [1, 2, T, 1024]`: magnitudes of the lowest 1024 bins, T columns.
-//! **Output** `masks [stems, 2, kept, 1024]`: what each stem gets of each bin; over the stems they sum to 1.
+//! **Input** `magnitude [batch, 2, T, 1024]`: magnitudes of the lowest 1024 bins, T columns.
+//! **Output** `masks [batch, 2·stems, kept, 1024]`: what each stem gets of each bin, two channels after two channels;
+//! over the stems they sum to 1. The size of the batch is left open.
 //!
 //! A U-Net here is six halving convolutions (5×5, stride 2, one more zero at the far side than at the near, as
 //! TensorFlow pads), six doubling ones and a dilated one, whose sigmoid multiplies the input:
@@ -11,6 +12,7 @@
 //!
 //! Only graphs are made here; nothing is run.
 
+mod doubling;
 pub mod own;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,9 @@ use prost::Message;
 
 use super::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
 use super::weights::read_weights;
-use super::{ConvertError, Tensor};
+use super::{ConvertError, ExpectedTensor, Tensor};
+pub use doubling::Doubling;
+use doubling::{Layer, Reach, reach_of_doubling};
 
 /// Bins the networks see.
 pub const BINS: usize = 1024;
@@ -139,6 +143,15 @@ impl UnetWeights {
     pub fn stems(&self) -> usize {
         self.stems
     }
+
+    /// The tensors of [`unet_graph`] over `columns` that keeps `kept` of them, at a batch of one.
+    pub fn expected_tensors(&self, columns: usize, kept: usize) -> [ExpectedTensor; 2] {
+        let masks = match &self.content {
+            Content::Nets(_) => [1, 2 * self.stems, kept, BINS],
+            Content::Graph(_) => [self.stems, 2, kept, BINS],
+        };
+        [ExpectedTensor::input(INPUT, &[1, 2, columns, BINS]), ExpectedTensor::output(OUTPUT, &masks)]
+    }
 }
 
 /// Every tensor of one net: its name in the checkpoint and its shape.
@@ -168,22 +181,6 @@ pub(crate) fn needed_tensors() -> Vec<(String, Vec<usize>)> {
     all
 }
 
-/// The columns of an input that the columns `wanted` of a layer's output depend on, and the padding on the time
-/// axis with which the layer makes exactly those from exactly these.
-struct Reach {
-    input: Range<usize>,
-    pads: (usize, usize),
-}
-
-/// For a doubling convolution (5 wide, stride 2, cropped by 1 before and 2 behind) with `available` columns in:
-/// output column o is made of the input columns i with 0 ≤ o + 1 − 2i ≤ 4.
-fn reach_of_doubling(wanted: &Range<usize>, available: usize) -> Reach {
-    let first = wanted.start.saturating_sub(2) / 2;
-    let end = (wanted.end / 2 + 1).min(available);
-    let (near, made) = (wanted.start + 1 - 2 * first, 2 * (end - first) + 3);
-    Reach { input: first..end, pads: (near, made - near - wanted.len()) }
-}
-
 /// For the last convolution (4 wide, dilated by 2, padded by 3): o is made of o − 3, o − 1, o + 1 and o + 3.
 fn reach_of_last(wanted: &Range<usize>, available: usize) -> Reach {
     let first = wanted.start.saturating_sub(3);
@@ -191,7 +188,8 @@ fn reach_of_last(wanted: &Range<usize>, available: usize) -> Reach {
     Reach { input: first..end, pads: (first + 3 - wanted.start, wanted.end + 3 - end) }
 }
 
-/// The graph of all nets over a window of `columns` that outputs the masks of the columns `keep`.
+/// The graph of all nets over a window of `columns` that outputs the masks of the columns `keep`. A user's own
+/// graph stays as it is but for the columns.
 ///
 /// # Errors
 /// When `columns` is not a positive multiple of 64, or `keep` is empty or outside the window.
@@ -199,6 +197,7 @@ pub fn unet_graph(
     weights: &UnetWeights,
     columns: usize,
     keep: Range<usize>,
+    doubling: Doubling,
 ) -> Result<Vec<u8>, ConvertError> {
     let window = |reason: &str| ConvertError::Window { columns, reason: reason.to_owned() };
     if columns == 0 || !columns.is_multiple_of(COLUMN_MULTIPLE) {
@@ -211,7 +210,7 @@ pub fn unet_graph(
         Content::Nets(nets) => nets,
         Content::Graph(model) => return own::kept_graph(model, weights.stems, columns, &keep),
     };
-    let mut graph = Builder::default();
+    let mut graph = Builder { doubling, ..Builder::default() };
     let kept = graph.slice(INPUT, "kept", &keep, columns);
     let mut squares = Vec::new();
     for (index, net) in nets.iter().enumerate() {
@@ -220,7 +219,7 @@ pub fn unet_graph(
     }
     graph.masks(&squares);
 
-    let shape = [weights.stems(), 2, keep.len(), BINS];
+    let masks = [2 * weights.stems(), keep.len(), BINS];
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some("rehearsekit".to_owned()),
@@ -229,8 +228,8 @@ pub fn unet_graph(
             name: Some("spectral_unet".to_owned()),
             node: graph.nodes,
             initializer: graph.initializers,
-            input: vec![ValueInfoProto::floats(INPUT, &[1, 2, columns, BINS])],
-            output: vec![ValueInfoProto::floats(OUTPUT, &shape)],
+            input: vec![ValueInfoProto::batched_floats(INPUT, &[2, columns, BINS])],
+            output: vec![ValueInfoProto::batched_floats(OUTPUT, &masks)],
             ..GraphProto::default()
         }),
         ..ModelProto::default()
@@ -240,6 +239,7 @@ pub fn unet_graph(
 
 #[derive(Default)]
 struct Builder {
+    doubling: Doubling,
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
 }
@@ -254,7 +254,10 @@ impl Builder {
         keep: &Range<usize>,
         kept: &str,
     ) -> String {
-        for (name, tensor) in weights {
+        // What doubles adds its weights in the form it takes them.
+        let doubles =
+            |name: &str| name.starts_with("up") && !name.starts_with("up7") && name.ends_with(".0.weight");
+        for (name, tensor) in weights.iter().filter(|(name, _)| !doubles(name)) {
             self.initializers.push(TensorProto::from(tensor).named(&format!("{net}/{name}")));
         }
         // The whole way down: the lowest column depends on all of the window.
@@ -293,7 +296,16 @@ impl Builder {
                 let joined = NodeProto::new("Concat", &[&skip, &value], &format!("{net}/join{step}"));
                 self.node(joined.with_int("axis", 1))
             };
-            value = self.double(net, step, &input, reach.pads);
+            let name = format!("{net}/up{step}.0");
+            let layer = Layer {
+                name: &name,
+                weight: &weights[&format!("up{step}.0.weight")],
+                bins: BINS >> (LEVELS + 1 - step),
+                columns: reach.input.len(),
+                pads: reach.pads,
+            };
+            let doubled = self.double(&layer, &input, self.doubling);
+            value = self.norm(&doubled, &format!("{net}/up{step}.3"));
         }
         let layer = format!("{net}/up7.0");
         let (weight, bias) = (format!("{layer}.weight"), format!("{layer}.bias"));
@@ -303,18 +315,6 @@ impl Builder {
         let conv = self.node(conv);
         let gain = self.node(NodeProto::new("Sigmoid", &[&conv], &format!("{net}/up7.1")));
         self.node(NodeProto::new("Mul", &[&gain, kept], &format!("{net}/masked")))
-    }
-
-    /// A doubling convolution with activation and norm.
-    fn double(&mut self, net: &str, step: usize, input: &str, pads: (usize, usize)) -> String {
-        let layer = format!("{net}/up{step}");
-        let (weight, bias) = (format!("{layer}.0.weight"), format!("{layer}.0.bias"));
-        let conv = NodeProto::new("ConvTranspose", &[input, &weight, &bias], &format!("{layer}.0"))
-            .with_ints("strides", &[2, 2])
-            .with_ints("pads", &[pads.0 as i64, 1, pads.1 as i64, 2]);
-        let conv = self.node(conv);
-        let activation = self.node(NodeProto::new("Relu", &[&conv], &format!("{layer}.2")));
-        self.norm(&activation, &format!("{layer}.3"))
     }
 
     fn norm(&mut self, input: &str, layer: &str) -> String {
@@ -349,7 +349,7 @@ impl Builder {
             masks.push(self.node(NodeProto::new("Div", &[&part, &whole], &format!("net{index}/mask"))));
         }
         let inputs: Vec<&str> = masks.iter().map(String::as_str).collect();
-        self.node(NodeProto::new("Concat", &inputs, OUTPUT).with_int("axis", 0));
+        self.node(NodeProto::new("Concat", &inputs, OUTPUT).with_int("axis", 1));
     }
 
     fn node(&mut self, node: NodeProto) -> String {

@@ -5,14 +5,14 @@
 //! a periodic Hann window, is scaled by 1/√n_fft, has no last bin, and starts 1536 frames before the window,
 //! both ends reflected. Fed at its right edge with every hop, this offline model becomes a live one.
 
-use std::{f32::consts::PI, sync::Arc, time::Duration};
+use std::{f32::consts::PI, sync::Arc};
 
 use rehearsekit_audio::overlap_add::OverlapAdd;
 
 use super::{Kernel, NetworkPool, reflect};
 use crate::{
     convert::htdemucs::{SPECTRUM_INPUT, WAVE_INPUT, window_frames},
-    runtime::RuntimeError,
+    runtime::Feed,
     spectral::{Bin, Stft},
 };
 
@@ -46,12 +46,15 @@ impl HybridGeometry {
     }
 }
 
-/// The transform around the network and the run itself, for one window at a time.
+/// The transform around the network, for one window at a time.
 pub struct HybridWindow {
     columns: usize,
     stft: Stft,
     normalised: Vec<f32>,
     spectrum: Vec<f32>,
+    shapes: ([usize; 3], [usize; 4]),
+    /// Of the window's mono mix: mean and standard deviation.
+    level: (f32, f32),
     column: Vec<Bin>,
     frames: Vec<f32>,
 }
@@ -64,22 +67,16 @@ impl HybridWindow {
             columns,
             normalised: vec![0.0; 2 * window_frames(columns)],
             spectrum: vec![0.0; 4 * BINS * columns],
+            shapes: ([1, 2, window_frames(columns)], [1, 4, BINS, columns]),
+            level: (0.0, 1.0),
             column: vec![Bin::default(); stft.bins()],
             frames: vec![0.0; N_FFT],
             stft,
         }
     }
 
-    /// Separates one window of exactly `window_frames` frames per channel. Gives the frames from `keep.start`
-    /// to `keep.end` of the stems `wanted` as the network has them (before the sum rule), channel 2·i and
-    /// 2·i + 1 being the i-th wanted stem; and the time spent in inference.
-    pub fn separate(
-        &mut self,
-        pool: &NetworkPool,
-        mix: [&[f32]; 2],
-        wanted: &[usize],
-        keep: std::ops::Range<usize>,
-    ) -> Result<(Vec<Vec<f32>>, Duration), RuntimeError> {
+    /// Takes one window of exactly `window_frames` frames per channel.
+    pub fn fill(&mut self, mix: [&[f32]; 2]) {
         let frames = window_frames(self.columns);
         let (mean, deviation) = mono_statistics(mix);
         for (channel, samples) in mix.iter().enumerate() {
@@ -88,27 +85,38 @@ impl HybridWindow {
                 *n = (s - mean) / deviation;
             }
         }
+        self.level = (mean, deviation);
         self.analyse(frames);
-        let (mix_shape, spectrum_shape) = ([1, 2, frames], [1, 4, BINS, self.columns]);
-        let Self { columns, stft, normalised, spectrum, column, .. } = self;
-        let inputs: [(&str, &[usize], &[f32]); 2] =
-            [(WAVE_INPUT, &mix_shape, normalised), (SPECTRUM_INPUT, &spectrum_shape, spectrum)];
-        pool.with(|network| {
-            network.run(&inputs, |outputs| {
-                let mut stems = Vec::with_capacity(2 * wanted.len());
-                for &stem in wanted {
-                    for channel in 0..2 {
-                        let wave = &outputs[1][(stem * 2 + channel) * frames..][keep.clone()];
-                        let mut out: Vec<f32> = wave.to_vec();
-                        let parts = &outputs[0][(stem * 4 + channel * 2) * BINS * *columns..];
-                        add_inverse(parts, *columns, stft, column, keep.start, &mut out);
-                        out.iter_mut().for_each(|s| *s = *s * deviation + mean);
-                        stems.push(out);
-                    }
-                }
-                stems
-            })
-        })
+    }
+
+    /// What the network is given for the window.
+    pub fn inputs(&self) -> Vec<Feed<'_>> {
+        let (wave, spectrum) = &self.shapes;
+        vec![(WAVE_INPUT, wave, &self.normalised), (SPECTRUM_INPUT, spectrum, &self.spectrum)]
+    }
+
+    /// The frames from `keep.start` to `keep.end` of the stems `wanted` as the network has them (before the sum
+    /// rule), channel 2·i and 2·i + 1 being the i-th wanted stem.
+    pub fn stems(
+        &mut self,
+        outputs: &[&[f32]],
+        wanted: &[usize],
+        keep: std::ops::Range<usize>,
+    ) -> Vec<Vec<f32>> {
+        let frames = window_frames(self.columns);
+        let Self { columns, stft, column, level: (mean, deviation), .. } = self;
+        let mut stems = Vec::with_capacity(2 * wanted.len());
+        for &stem in wanted {
+            for channel in 0..2 {
+                let wave = &outputs[1][(stem * 2 + channel) * frames..][keep.clone()];
+                let mut out: Vec<f32> = wave.to_vec();
+                let parts = &outputs[0][(stem * 4 + channel * 2) * BINS * *columns..];
+                add_inverse(parts, *columns, stft, column, keep.start, &mut out);
+                out.iter_mut().for_each(|s| *s = *s * *deviation + *mean);
+                stems.push(out);
+            }
+        }
+        stems
     }
 
     /// Shares what `stems` (channel 2·i and 2·i + 1 are stem i, all of the model's) leave of `mix` among them, by
@@ -252,15 +260,6 @@ impl HybridKernel {
         kernel.start();
         kernel
     }
-
-    fn hear(&mut self, mix: [&[f32]; 2]) {
-        let (hop, frames) = (self.geometry.hop_frames, self.geometry.window_frames());
-        for (recent, new) in self.recent.iter_mut().zip(mix) {
-            recent.drain(..hop.min(frames));
-            recent.extend_from_slice(&new[new.len().saturating_sub(frames)..]);
-        }
-        self.arrived += hop as u64;
-    }
 }
 
 impl Kernel for HybridKernel {
@@ -279,36 +278,51 @@ impl Kernel for HybridKernel {
         self.before.clear();
     }
 
-    fn skip(&mut self, mix: [&[f32]; 2]) {
-        self.hear(mix);
-        // The next hop has nothing to fade over, so it is whole by itself.
-        self.before.clear();
-    }
-
     fn tail_frames(&self) -> usize {
+        // After a hop without stems there is nothing to fade over, so the next is whole by itself.
         0
     }
 
-    fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
-        self.hear(mix);
+    fn prepare(&mut self, mix: [&[f32]; 2]) -> bool {
+        let (hop, frames) = (self.geometry.hop_frames, self.geometry.window_frames());
+        for (recent, new) in self.recent.iter_mut().zip(mix) {
+            recent.drain(..hop.min(frames));
+            recent.extend_from_slice(&new[new.len().saturating_sub(frames)..]);
+        }
+        self.arrived += hop as u64;
+        if self.recent.iter().flatten().all(|&s| s == 0.0) {
+            return false;
+        }
+        self.window.fill([&self.recent[0], &self.recent[1]]);
+        true
+    }
+
+    fn pool(&self) -> &Arc<NetworkPool> {
+        &self.pool
+    }
+
+    fn inputs(&self) -> Vec<Feed<'_>> {
+        self.window.inputs()
+    }
+
+    fn complete(&mut self, outputs: &[&[f32]], stems: &mut OverlapAdd) {
+        if outputs.is_empty() {
+            self.before.clear();
+            return;
+        }
         let g = &self.geometry;
         let (hop, frames) = (g.hop_frames, g.window_frames());
-        if self.recent.iter().flatten().all(|&s| s == 0.0) {
-            self.before.clear();
-            return Ok(Duration::ZERO);
-        }
         let end = frames - g.look_ahead_frames;
         let keep = end - hop..(end + g.fade_frames).min(frames);
-        let window = [self.recent[0].as_slice(), self.recent[1].as_slice()];
-        let kept_mix = window.map(|channel| &channel[keep.clone()]);
-        let (mut pieces, spent) = if g.share_residual {
+        let mut pieces = if g.share_residual {
             let all: Vec<usize> = (0..self.stems).collect();
-            let (mut pieces, spent) = self.window.separate(&self.pool, window, &all, keep.clone())?;
+            let mut pieces = self.window.stems(outputs, &all, keep.clone());
+            let kept_mix = [&self.recent[0][keep.clone()], &self.recent[1][keep]];
             self.window.share_residual(kept_mix, &mut pieces);
             let pick = |stem: &usize| [2 * stem, 2 * stem + 1];
-            (self.wanted.iter().flat_map(pick).map(|c| std::mem::take(&mut pieces[c])).collect(), spent)
+            self.wanted.iter().flat_map(pick).map(|c| std::mem::take(&mut pieces[c])).collect()
         } else {
-            self.window.separate(&self.pool, window, &self.wanted, keep.clone())?
+            self.window.stems(outputs, &self.wanted, keep)
         };
         let first = self.arrived as i64 - (g.look_ahead_frames + hop) as i64;
         for (channel, piece) in pieces.iter_mut().enumerate() {
@@ -320,7 +334,6 @@ impl Kernel for HybridKernel {
             *piece = next;
         }
         self.before = pieces;
-        Ok(spent)
     }
 }
 

@@ -5,14 +5,14 @@
 //! and gives the masks of the columns that are kept. What matters for quality beside the look-ahead (measured,
 //! see DESIGN §5): the level the network hears, and a history that is never silence.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use rehearsekit_audio::overlap_add::OverlapAdd;
 
 use super::{Kernel, NetworkPool, reflect};
 use crate::{
     convert::unet::{BINS, INPUT},
-    runtime::RuntimeError,
+    runtime::Feed,
     spectral::{Bin, Stft, short_synthesis_window},
 };
 
@@ -75,6 +75,8 @@ impl UnetGeometry {
 
 struct Column {
     spectra: [Vec<Bin>; 2],
+    /// Of the bins that the network sees: it sees them once a hop, for as many hops as the window is long.
+    magnitudes: [Vec<f32>; 2],
     /// Energy of the newest step, both channels.
     energy: f64,
     /// Nothing but a pause in all of its frames.
@@ -97,6 +99,10 @@ pub struct UnetKernel {
     /// Silent steps in a row up to now.
     quiet_steps: usize,
     input: Vec<f32>,
+    input_shape: [usize; 4],
+    /// One column and its frames, while a hop is completed.
+    masked: Vec<Bin>,
+    frames: Vec<f32>,
 }
 
 impl UnetKernel {
@@ -105,8 +111,11 @@ impl UnetKernel {
         let stft = Stft::new(geometry.n_fft);
         let synthesis =
             short_synthesis_window(stft.window(), geometry.step_frames, geometry.effective_frames);
-        let input = vec![0.0; 2 * geometry.columns * BINS];
+        let input_shape = [1, 2, geometry.columns, BINS];
+        let input = vec![0.0; input_shape.iter().product()];
         let mut kernel = Self {
+            masked: vec![Bin::default(); stft.bins()],
+            frames: vec![0.0; geometry.n_fft],
             recent: Default::default(),
             columns: VecDeque::new(),
             counted: 0,
@@ -117,12 +126,14 @@ impl UnetKernel {
             stft,
             synthesis,
             input,
+            input_shape,
         };
         kernel.start();
         kernel
     }
 
-    pub(crate) fn push_step(&mut self, mix: [&[f32]; 2]) {
+    /// Takes one column's new frames.
+    pub fn push_step(&mut self, mix: [&[f32]; 2]) {
         let step = self.geometry.step_frames;
         let mut energy = 0.0;
         for (recent, new) in self.recent.iter_mut().zip(mix) {
@@ -135,14 +146,20 @@ impl UnetKernel {
         let silent = self.quiet_steps * step >= self.geometry.n_fft;
         let real = self.geometry.columns - self.geometry.right_reflection;
         let recycled = if self.columns.len() >= real { self.columns.pop_front() } else { None };
-        let mut spectra = recycled.map_or_else(
-            || [vec![Bin::default(); self.stft.bins()], vec![Bin::default(); self.stft.bins()]],
-            |c| c.spectra,
-        );
-        for (spectrum, recent) in spectra.iter_mut().zip(&self.recent) {
+        let mut column = recycled.unwrap_or_else(|| Column {
+            spectra: std::array::from_fn(|_| vec![Bin::default(); self.stft.bins()]),
+            magnitudes: std::array::from_fn(|_| vec![0.0; BINS]),
+            energy,
+            silent,
+        });
+        (column.energy, column.silent) = (energy, silent);
+        for ((spectrum, magnitudes), recent) in
+            column.spectra.iter_mut().zip(&mut column.magnitudes).zip(&self.recent)
+        {
             self.stft.analyse(recent, spectrum);
+            magnitudes.iter_mut().zip(&*spectrum).for_each(|(magnitude, bin)| *magnitude = bin.norm());
         }
-        self.columns.push_back(Column { spectra, energy, silent });
+        self.columns.push_back(column);
         self.counted += 1;
     }
 
@@ -150,7 +167,7 @@ impl UnetKernel {
     ///
     /// The history starts where the run of sound around the kept columns started: what lay before a pause says
     /// nothing of what comes after it.
-    fn fill_input(&mut self) -> bool {
+    pub fn fill_input(&mut self) -> bool {
         let g = &self.geometry;
         let newest = self.columns.len() as i64 - 1;
         let kept_end = newest - g.look_ahead as i64 + 1;
@@ -177,54 +194,14 @@ impl UnetKernel {
             let real = first..=newest;
             let shown = if real.contains(&index) { index } else { reflect(index, mirror, newest) };
             let column = &self.columns[shown as usize];
-            for (channel, spectrum) in column.spectra.iter().enumerate() {
+            for (channel, magnitudes) in column.magnitudes.iter().enumerate() {
                 let at = (channel * g.columns + place) * BINS;
-                for (x, bin) in self.input[at..at + BINS].iter_mut().zip(spectrum) {
-                    *x = if silent_history { 0.0 } else { bin.norm() * scale };
+                for (x, magnitude) in self.input[at..at + BINS].iter_mut().zip(magnitudes) {
+                    *x = if silent_history { 0.0 } else { magnitude * scale };
                 }
             }
         }
         true
-    }
-
-    /// One inference over the columns pushed, its stems added to `stems`.
-    pub(crate) fn separate(&mut self, stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
-        let step = self.geometry.step_frames;
-        if !self.fill_input() {
-            return Ok(Duration::ZERO);
-        }
-        let g = &self.geometry;
-        let (pool, input, wanted) = (&self.pool, &self.input, &self.wanted);
-        let (columns, stft, synthesis) = (&self.columns, &mut self.stft, &self.synthesis);
-        let shape = [1, 2, g.columns, BINS];
-        let (newest, hop) = (columns.len() as i64 - 1, g.hop as i64);
-        let first_kept = newest - g.look_ahead as i64 + 1 - hop;
-        // The newest column's end is the newest frame pushed.
-        let pushed = self.counted * step as i64;
-        let mut masked = vec![Bin::default(); stft.bins()];
-        let (masks, spent) =
-            pool.with(|network| network.run(&[(INPUT, &shape, input)], |outputs| outputs[0].to_vec()))?;
-        for (out, &stem) in wanted.iter().enumerate() {
-            for channel in 0..2 {
-                for kept in 0..hop {
-                    let index = first_kept + kept;
-                    let Some(column) = usize::try_from(index).ok().and_then(|i| columns.get(i)) else {
-                        continue;
-                    };
-                    if column.silent {
-                        continue;
-                    }
-                    let at = ((stem * 2 + channel) * g.hop + kept as usize) * BINS;
-                    let mask = &masks[at..at + BINS];
-                    apply_mask(mask, g.high_band_bins, &column.spectra[channel], &mut masked);
-                    let mut frames = stft.synthesise(&masked).to_vec();
-                    frames.iter_mut().zip(synthesis).for_each(|(f, w)| *f *= w);
-                    let end = pushed - (newest - index) * step as i64;
-                    stems.add(2 * out + channel, end - g.n_fft as i64, &frames);
-                }
-            }
-        }
-        Ok(spent)
     }
 
     /// Takes the newest columns, from the `count`-th since the start on, for a pause.
@@ -233,6 +210,7 @@ impl UnetKernel {
         let first = self.counted as usize - self.columns.len();
         for column in self.columns.iter_mut().skip((count + 1).saturating_sub(first)) {
             column.spectra.iter_mut().for_each(|s| s.fill(Bin::default()));
+            column.magnitudes.iter_mut().for_each(|m| m.fill(0.0));
             column.silent = true;
         }
     }
@@ -254,20 +232,55 @@ impl Kernel for UnetKernel {
         self.quiet_steps = self.geometry.n_fft / self.geometry.step_frames - 1;
     }
 
-    fn hop(&mut self, mix: [&[f32]; 2], stems: &mut OverlapAdd) -> Result<Duration, RuntimeError> {
-        self.skip(mix);
-        self.separate(stems)
-    }
-
-    fn skip(&mut self, mix: [&[f32]; 2]) {
+    fn prepare(&mut self, mix: [&[f32]; 2]) -> bool {
         let step = self.geometry.step_frames;
         for at in (0..self.hop_frames()).step_by(step) {
             self.push_step([&mix[0][at..at + step], &mix[1][at..at + step]]);
         }
+        self.fill_input()
     }
 
     fn tail_frames(&self) -> usize {
         self.geometry.effective_frames - self.geometry.step_frames
+    }
+
+    fn pool(&self) -> &Arc<NetworkPool> {
+        &self.pool
+    }
+
+    fn inputs(&self) -> Vec<Feed<'_>> {
+        vec![(INPUT, &self.input_shape, &self.input)]
+    }
+
+    fn complete(&mut self, outputs: &[&[f32]], stems: &mut OverlapAdd) {
+        let [masks] = outputs else { return };
+        let g = &self.geometry;
+        let (newest, hop) = (self.columns.len() as i64 - 1, g.hop as i64);
+        let first_kept = newest - g.look_ahead as i64 + 1 - hop;
+        // The newest column's end is the newest frame pushed.
+        let pushed = self.counted * g.step_frames as i64;
+        for (out, &stem) in self.wanted.iter().enumerate() {
+            for channel in 0..2 {
+                for kept in 0..hop {
+                    let index = first_kept + kept;
+                    let Some(column) = usize::try_from(index).ok().and_then(|i| self.columns.get(i)) else {
+                        continue;
+                    };
+                    if column.silent {
+                        continue;
+                    }
+                    let at = ((stem * 2 + channel) * g.hop + kept as usize) * BINS;
+                    let mask = &masks[at..at + BINS];
+                    apply_mask(mask, g.high_band_bins, &column.spectra[channel], &mut self.masked);
+                    let frames = self.stft.synthesise(&self.masked);
+                    for ((out, frame), window) in self.frames.iter_mut().zip(frames).zip(&self.synthesis) {
+                        *out = frame * window;
+                    }
+                    let end = pushed - (newest - index) * g.step_frames as i64;
+                    stems.add(2 * out + channel, end - g.n_fft as i64, &self.frames);
+                }
+            }
+        }
     }
 }
 

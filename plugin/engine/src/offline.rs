@@ -89,11 +89,14 @@ impl Offline {
             LinkState::Connecting { .. } | LinkState::Live(_) => false,
         };
         if hopeless {
-            return Some(format!("The offline render failed. {}", view::words(&state, "the server").1));
+            return Some(format!(
+                "The offline render failed. {}",
+                view::words(&state, "the server", false).1
+            ));
         }
         (waited > self.patience).then(|| {
             let seconds = self.patience.as_secs_f64();
-            let link = view::words(&state, "the server").1;
+            let link = view::words(&state, "the server", false).1;
             format!("The offline render failed: no stems came within {seconds} s. {link}")
         })
     }

@@ -101,8 +101,12 @@ pub struct Counters {
 }
 
 /// A state in a player's words.
-pub(crate) fn words(state: &LinkState, server: &str) -> (LinkView, String) {
+pub(crate) fn words(state: &LinkState, server: &str, paused: bool) -> (LinkView, String) {
     match state {
+        LinkState::Live(_) if paused => (
+            LinkView::Live,
+            format!("{server} is too slow for everybody at present; who came last waits, and that is you."),
+        ),
         LinkState::Connecting { last_error: None, .. } => {
             (LinkView::Connecting, format!("Looking for the server at {server}."))
         }

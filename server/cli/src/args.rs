@@ -1,5 +1,6 @@
 //! The command line: every command, option and its help. Names here are a contract with scripts.
 
+mod load;
 mod trust;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -9,6 +10,7 @@ use rehearsekit_audio::Budget;
 use rehearsekit_server::media::StemFormat;
 
 use crate::failure::EXIT_CODES;
+pub(crate) use load::LoadArgs;
 pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
 
 /// Separates songs into stems: live through a server, or whole files at their best.
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Separate(SeparateArgs),
     /// Play a song through a server as the plugin does, and write what comes back
     Stream(StreamArgs),
+    /// Play songs through a server as many clients at once, check every stem, and count every miss
+    Load(LoadArgs),
     /// Score a model on songs whose stems are known
     Eval(EvalArgs),
     /// Run the separation server

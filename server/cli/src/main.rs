@@ -1,9 +1,10 @@
-//! The `rehearsekit` command: separate, stream, eval, serve, servers, pair, clients, models, config, doctor.
+//! The `rehearsekit` command: separate, stream, load, eval, serve, servers, pair, clients, models, config, doctor.
 //!
 //! Results go to stdout (one JSON document with `--json`), everything else to stderr. This crate must never
 //! hold logic that the plugin or the server would need too: it parses, calls the libraries and reports.
 
 mod args;
+mod client;
 mod clients;
 mod config;
 mod doctor;
@@ -11,6 +12,7 @@ mod engine;
 mod eval;
 mod failure;
 mod interrupt;
+mod load;
 mod models;
 mod output;
 mod pair;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let result = interrupt::install().and_then(|()| match &cli.command {
         Command::Separate(args) => separate::run(args, data),
         Command::Stream(args) => stream::run(args),
+        Command::Load(args) => load::run(args),
         Command::Eval(args) => eval::run(args, data),
         Command::Serve(args) => serve::run(args, data),
         Command::Servers(args) => servers::run(args),

@@ -4,48 +4,13 @@
 mod common;
 
 use std::{
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use common::{assert_refused, data, entries, json, read_wav, rehearsekit, song};
+use common::{Server, assert_refused, entries, json, read_wav, rehearsekit, song};
 use rehearsekit_audio::measure;
-use serde_json::Value;
-
-/// A server in a process of its own; ended with the test.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        Self::start_at("127.0.0.1:0")
-    }
-
-    fn start_at(address: &str) -> Self {
-        data();
-        let mut child = rehearsekit()
-            .args(["serve", "--json", "--listen", address, "--http", "127.0.0.1:0"])
-            .args(["--model", "spleeter-2stems"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("'{line}': {e}"));
-        Self { child, address: ready["listen"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn stream(server: &Server, song: &Path, out: &Path, more: &[&str]) -> Command {
     let mut command = rehearsekit();
@@ -93,6 +58,7 @@ fn a_bounce_is_whole_aligned_and_the_same_twice() {
             (&0.into(), &0.into(), &0.into())
         );
         assert!(report["hops"].as_u64().unwrap() > 4);
+        assert_eq!((&report["misses"], &report["misses_per_10000_hops"]), (&0.into(), &0.0.into()));
         for times in ["turnaround_millis", "inference_millis", "server_overhead_millis"] {
             assert!(report[times]["p50"].is_number() && report[times]["p99"].is_number(), "{times}");
         }
@@ -155,7 +121,7 @@ fn a_server_that_is_killed_costs_no_time_and_no_click() {
     std::thread::sleep(Duration::from_secs(3));
     server.child.kill().unwrap();
     server.child.wait().unwrap();
-    let _again = Server::start_at(&server.address);
+    let _again = Server::start_at(&server.address, &[]);
     let report = json(&streaming.wait_with_output().unwrap());
     let figure = |key: &str| report[key].as_f64().unwrap();
     assert!(figure("elapsed_seconds") < 14.0, "it stood still for the server: {report}");

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use observe::Observed;
 pub use place::Refused;
-pub use scheduler::{DeviceLoad, Hop, LaneId, Scheduler, StreamId, Turn};
+pub use scheduler::Scheduler;
 
 /// Time since any fixed moment.
 pub type Time = Duration;
@@ -66,4 +66,50 @@ pub struct Demand {
     pub deadline: Duration,
     /// The cost of one hop on each device; `None` where it cannot run.
     pub costs: Vec<Option<Cost>>,
+}
+
+/// A stream, numbered by age: the smaller, the older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub(crate) u64);
+
+/// A lane of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId {
+    /// Index of the device.
+    pub device: usize,
+    /// Index of the lane.
+    pub lane: usize,
+}
+
+/// A hop that wants an inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop {
+    /// Since when its audio is there.
+    pub ready: Time,
+    /// When its stems must have left to be of use.
+    pub due: Time,
+}
+
+/// What a lane shall do now.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Turn<J> {
+    /// To be run at once, as one batch; nothing to do if empty.
+    pub run: Vec<J>,
+    /// Dropped: their time is over, or their stream is paused. To be told to their owners.
+    pub dropped: Vec<J>,
+    /// When to ask again although nothing else has happened.
+    pub wake: Option<Time>,
+}
+
+/// How a device fares.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeviceLoad {
+    /// Streams admitted to it.
+    pub streams: usize,
+    /// Those of them that are paused, because it is too slow at present.
+    pub paused: usize,
+    /// Share of all its lanes' time that is promised.
+    pub promised: f64,
+    /// How many times longer than usual its inferences take.
+    pub slowness: f64,
 }

@@ -12,12 +12,11 @@ use crate::Cost;
 const RECENT: usize = 15;
 /// So many of each kind tell of their slowest; below [`ENOUGH`] nothing is known.
 const REMEMBERED: usize = 512;
-const ENOUGH: usize = 300;
+const ENOUGH: usize = 100;
 /// They are looked through once per so many.
 const LOOK: usize = 20;
-/// An inference's slowest of a hundred is taken for twice what it usually takes as long as that is no more than this
-/// much longer, and for one and a half times beyond, until it is known.
-const STALL: Duration = Duration::from_millis(50);
+/// Until it is known, the slowest of a hundred is taken for one and a half times what one usually takes.
+const STALL: f64 = 0.5;
 
 /// The last inferences of one device.
 #[derive(Debug, Clone, Default)]
@@ -54,10 +53,8 @@ impl Observed {
 
     /// What the slowest inference of a hundred takes beyond a usual one.
     pub fn stall(&self, cost: &Cost) -> Duration {
-        match self.kinds.get(&cost.kind).and_then(|kind| kind.stall) {
-            Some(stall) => cost.typical.mul_f64(stall),
-            None => cost.typical.min(STALL).max(cost.typical / 2),
-        }
+        let known = self.kinds.get(&cost.kind).and_then(|kind| kind.stall);
+        cost.typical.mul_f64(known.unwrap_or(STALL))
     }
 }
 
@@ -85,7 +82,7 @@ mod tests {
     fn one_stall_does_not_make_a_slow_device_and_many_do() {
         let cost = Cost { kind: 1, typical: Duration::from_millis(20), batches: Vec::new(), wide: false };
         let mut seen = Observed::default();
-        assert_eq!(seen.stall(&cost), Duration::from_millis(20), "not known yet");
+        assert_eq!(seen.stall(&cost), Duration::from_millis(10), "not known yet");
         for n in 0..400 {
             seen.note(&cost, 1, Duration::from_millis(if n % 50 == 0 { 90 } else { 20 }));
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Cost, Demand, Time,
+    Cost, Demand, DeviceLoad, Hop, LaneId, StreamId, Time, Turn,
     observe::Observed,
     place::{MARGIN, Refused, Resident, Room, SPACING, Terms, on_lane, share},
 };
@@ -17,52 +17,6 @@ use crate::{
 const RETURN_MARGIN: f64 = 1.15;
 /// A change of a device's slowness by less than this share changes nothing.
 const NOTICEABLE: f64 = 0.05;
-
-/// A stream, numbered by age: the smaller, the older.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(u64);
-
-/// A lane of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LaneId {
-    /// Index of the device.
-    pub device: usize,
-    /// Index of the lane.
-    pub lane: usize,
-}
-
-/// A hop that wants an inference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hop {
-    /// Since when its audio is there.
-    pub ready: Time,
-    /// When its stems must have left to be of use.
-    pub due: Time,
-}
-
-/// What a lane shall do now.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Turn<J> {
-    /// To be run at once, as one batch; nothing to do if empty.
-    pub run: Vec<J>,
-    /// Dropped: their time is over, or their stream is paused. To be told to their owners.
-    pub dropped: Vec<J>,
-    /// When to ask again although nothing else has happened.
-    pub wake: Option<Time>,
-}
-
-/// How a device fares.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DeviceLoad {
-    /// Streams admitted to it.
-    pub streams: usize,
-    /// Those of them that are paused, because it is too slow at present.
-    pub paused: usize,
-    /// Share of all its lanes' time that is promised.
-    pub promised: f64,
-    /// How many times longer than usual its inferences take.
-    pub slowness: f64,
-}
 
 /// See the crate.
 #[derive(Debug)]
@@ -194,7 +148,10 @@ impl<J> Scheduler<J> {
         able.into_iter().find_map(|(index, cost)| {
             let device = self.devices.get(index)?;
             let new = Resident { id: self.next_id, lane: 0, demand, cost };
-            let lanes = device.terms().place(&self.residents(index), new)?;
+            let (residents, usual) = (self.residents(index), Observed::default());
+            // Whoever comes to a device that nobody uses is judged by what is usual: how it fared with others is over.
+            let observed = if residents.is_empty() { &usual } else { &device.observed };
+            let lanes = Terms { observed, ..device.terms() }.place(&residents, new)?;
             Some(Found { device: index, cost: cost.clone(), lanes })
         })
     }

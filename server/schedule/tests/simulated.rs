@@ -4,7 +4,7 @@ mod sim;
 
 use std::time::Duration;
 
-use rehearsekit_schedule::{Cost, Demand};
+use rehearsekit_schedule::{Cost, Demand, LaneId, Scheduler};
 use sim::{Dice, Fate, Sim, SimDevice, SimPlayer, millis};
 
 fn cost(kind: u64, typical: u64) -> Cost {
@@ -174,6 +174,22 @@ fn somebody_s_bad_link_is_nobody_else_s_problem() {
             assert!(fate.misses() > 0, "player {index}, whose hops come too late to be of use");
         }
     }
+}
+
+#[test]
+fn on_a_device_that_nobody_uses_what_it_suffered_before_is_no_reason_for_a_no() {
+    let lane = LaneId { device: 0, lane: 0 };
+    let mut scheduler = Scheduler::new(&[1]);
+    for n in 0..20 {
+        scheduler.submit_background(cost(1, 20), ());
+        assert_eq!(scheduler.next(lane, millis(100 * n)).run.len(), 1);
+        scheduler.finished(lane, millis(100 * n + 60));
+    }
+    assert!(scheduler.loads()[0].slowness > 2.0);
+    // As tight as a planner makes it that takes an inference for half as long again, and a tenth.
+    let tight = demand(100, 32, cost(1, 20));
+    assert!(scheduler.admit(&tight).is_ok());
+    assert!(!scheduler.fits(&demand(100, 1000, cost(1, 20))), "beside somebody it counts");
 }
 
 /// Devices, models, budgets, links, comings and goings by chance.

@@ -81,6 +81,12 @@ impl Control {
         self.flush().await
     }
 
+    /// Tells the client that its hops are not taken at present, or are again.
+    pub(super) async fn tell_paused(&mut self, paused: bool) -> Result<(), End> {
+        self.session.tell_paused(paused);
+        self.flush().await
+    }
+
     pub(super) async fn pair_reply(&mut self, half: Half) -> Result<(), End> {
         self.session.pair_reply(half);
         self.flush().await

@@ -167,7 +167,11 @@ impl Player {
                 }
                 outcome = finished(&mut self.job) => {
                     self.job = None;
+                    let before = self.paused;
                     self.take_outcome(outcome, start)?;
+                    if self.paused != before {
+                        control.tell_paused(self.paused).await?;
+                    }
                 }
                 sent = self.outbox.next() => {
                     match sent {

@@ -116,7 +116,7 @@ impl Client {
     /// Asks for a session, with this token if there is one; the server's answer.
     pub(crate) async fn identifies(&mut self, token: Option<&Token>) -> Option<ServerMessage> {
         let welcome = self.hello(LAN_VERSIONS).await;
-        assert!(matches!(welcome, Some(ServerMessage::Welcome { version: 3, .. })), "{welcome:?}");
+        assert!(matches!(welcome, Some(ServerMessage::Welcome { version: 4, .. })), "{welcome:?}");
         if let Some(token) = token {
             self.say(&ClientMessage::Identify(token.clone())).await;
         }

@@ -90,7 +90,7 @@ async fn open_session(
         };
         for event in session.receive(&buffer[..length], start.elapsed())? {
             match event {
-                ClientEvent::Welcomed { .. } | ClientEvent::Echo { .. } => {}
+                ClientEvent::Welcomed { .. } | ClientEvent::Echo { .. } | ClientEvent::Paused(_) => {}
                 ClientEvent::Refused(refusal) => return Err(Failed::Refused(refusal)),
                 ClientEvent::Closing(reason) => return Err(LinkError::ServerClosed(reason).into()),
                 ClientEvent::Opened(opened) => {

@@ -44,7 +44,7 @@ pub use rehearsekit_protocol::{
     OpenRequest, Opened, PairingCode, PairingCodeError, Refusal, RefusalCode, Token,
 };
 pub use shadow::{ShadowBuffer, ShadowFigures};
-pub use stats::{LinkStats, Percentiles};
+pub use stats::{LinkStats, LinkTimes, Percentiles};
 pub use target::{DEFAULT_SERVER, Target};
 pub use transport::TlsError;
 pub use trust::{Fingerprint, FingerprintError, ServerTrust};

@@ -14,7 +14,7 @@ use rehearsekit_protocol::{OpenRequest, Opened, Refusal};
 use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
-    LinkError, LinkStats,
+    LinkError, LinkStats, LinkTimes,
     backoff::Backoff,
     rates::Decimation,
     reach::Finder,
@@ -148,6 +148,11 @@ impl Link {
     /// What has been counted so far. Sorts samples: not for every frame of a display.
     pub fn stats(&self) -> LinkStats {
         self.remote.stats()
+    }
+
+    /// The times behind the percentiles of [`Self::stats`].
+    pub fn times(&self) -> LinkTimes {
+        self.remote.counters.times()
     }
 
     /// The end of the audio: once everything that is in the mix ring by now is taken, the epoch is closed on the

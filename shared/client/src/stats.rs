@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -37,6 +37,30 @@ pub struct Percentiles {
     pub max: f64,
 }
 
+impl Percentiles {
+    /// Over `micros` alone, in any order.
+    pub fn of_micros(mut micros: Vec<u32>) -> Self {
+        micros.sort_unstable();
+        let Some(max) = micros.last() else { return Self::default() };
+        let millis = |micros: u32| f64::from(micros) / 1e3;
+        // Nearest rank: the smallest sample that at least q of all samples do not exceed.
+        let rank =
+            |q: f64| millis(micros[((q * micros.len() as f64).ceil() as usize).clamp(1, micros.len()) - 1]);
+        Self { count: micros.len() as u64, p50: rank(0.5), p99: rank(0.99), max: millis(*max) }
+    }
+}
+
+/// The newest times behind some of [`LinkStats`], in microseconds, for percentiles over several links.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinkTimes {
+    /// Behind [`LinkStats::turnaround_millis`].
+    pub turnaround_micros: Vec<u32>,
+    /// Behind [`LinkStats::inference_millis`].
+    pub inference_micros: Vec<u32>,
+    /// Behind [`LinkStats::server_overhead_millis`].
+    pub server_overhead_micros: Vec<u32>,
+}
+
 /// A snapshot of everything counted since [`connect`](crate::connect), over all reconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LinkStats {
@@ -61,6 +85,8 @@ pub struct LinkStats {
     pub dropped_slots: u64,
     /// Streams that were no chunk at all, or one this session cannot use.
     pub malformed: u64,
+    /// The server is too slow for all of its sessions at present, and this one waits.
+    pub paused: bool,
     /// From the arrival of the last mix frame a chunk needed at the network task until the chunk was here.
     pub turnaround_millis: Percentiles,
     /// Time the model ran for a chunk, as the server says.
@@ -88,6 +114,7 @@ pub(crate) struct Counters {
     pub(crate) unsent_frames: AtomicU64,
     pub(crate) dropped_slots: AtomicU64,
     pub(crate) malformed: AtomicU64,
+    pub(crate) paused: AtomicBool,
     pub(crate) turnaround: Samples,
     pub(crate) inference: Samples,
     pub(crate) overhead: Samples,
@@ -112,12 +139,26 @@ impl Counters {
             unsent_frames: self.unsent_frames.load(Relaxed),
             dropped_slots: self.dropped_slots.load(Relaxed),
             malformed: self.malformed.load(Relaxed),
+            paused: self.paused.load(Relaxed),
             turnaround_millis: self.turnaround.percentiles(),
             inference_millis: self.inference.percentiles(),
             overhead_millis: self.overhead.percentiles(),
             server_overhead_millis: self.server_overhead.percentiles(),
             round_trip_millis: self.round_trip.percentiles(),
             shadow: self.shadow_figures(),
+        }
+    }
+
+    /// The server takes no hops at present, or takes them again.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Relaxed);
+    }
+
+    pub(crate) fn times(&self) -> LinkTimes {
+        LinkTimes {
+            turnaround_micros: self.turnaround.micros(),
+            inference_micros: self.inference.micros(),
+            server_overhead_micros: self.server_overhead.micros(),
         }
     }
 
@@ -195,19 +236,15 @@ impl<const KEPT: usize> Samples<KEPT> {
     }
 
     pub(crate) fn percentiles(&self) -> Percentiles {
-        let (mut micros, count, max) = {
+        let (micros, count, max) = {
             let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (kept.micros.clone(), kept.count, kept.max)
         };
-        if micros.is_empty() {
-            return Percentiles::default();
-        }
-        micros.sort_unstable();
-        let millis = |micros: u32| f64::from(micros) / 1e3;
-        // Nearest rank: the smallest sample that at least q of all samples do not exceed.
-        let rank =
-            |q: f64| millis(micros[((q * micros.len() as f64).ceil() as usize).clamp(1, micros.len()) - 1]);
-        Percentiles { count, p50: rank(0.5), p99: rank(0.99), max: millis(max) }
+        Percentiles { count, max: f64::from(max) / 1e3, ..Percentiles::of_micros(micros) }
+    }
+
+    fn micros(&self) -> Vec<u32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).micros.clone()
     }
 }
 

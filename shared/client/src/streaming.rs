@@ -96,6 +96,7 @@ pub(crate) async fn run(
         finishes_done: rings.finishes_done,
         opened,
     };
+    counters.pause(false);
     counters.begin_shadow(&config.open, &session.opened, config.decimation);
     let ended = session.drive(&connection, &mut control, control_send, control_recv, rings, orders).await;
     *next_epoch = session.cutter.next_epoch();
@@ -162,10 +163,14 @@ impl Session<'_> {
                     match control.receive(&buffer[..length], self.start.elapsed()) {
                         Ok(events) => {
                             for event in &events {
-                                if let ClientEvent::Echo { round_trip, .. } = event {
-                                    self.counters.round_trip.add(*round_trip);
-                                    let position = self.account.newest();
-                                    self.counters.to_shadow(|shadow| shadow.echo(*round_trip, position));
+                                match event {
+                                    ClientEvent::Echo { round_trip, .. } => {
+                                        self.counters.round_trip.add(*round_trip);
+                                        let position = self.account.newest();
+                                        self.counters.to_shadow(|shadow| shadow.echo(*round_trip, position));
+                                    }
+                                    ClientEvent::Paused(paused) => self.counters.pause(*paused),
+                                    _ => {}
                                 }
                             }
                             if let Some(reason) = goodbye_in(&events) {

@@ -40,9 +40,9 @@ use std::{ops::RangeInclusive, time::Duration};
 pub const ALPN: &[u8] = b"rehearsekit";
 /// The versions of the wire that this build speaks. Version 2 adds the offers, which nobody gets unasked; version 3
 /// pairing, tokens, health and what an offer needs.
-pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=3;
+pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=4;
 /// The versions that are spoken with another machine: those that can tell who is who.
-pub const LAN_VERSIONS: RangeInclusive<u16> = 3..=3;
+pub const LAN_VERSIONS: RangeInclusive<u16> = 3..=4;
 
 /// Longest control message in bytes, its type included, its length field not.
 pub const MAX_MESSAGE_BYTES: usize = 4_096;

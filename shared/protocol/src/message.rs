@@ -21,11 +21,13 @@
 //! | 85 | Closing | u8 reason |
 //! | 86 | PairReply | 33 bytes of SPAKE2 |
 //! | 87 | Paired | 32 bytes of proof of the code, 32 of the channel, 32 of token |
+//! | 88 | Paused | u8 paused |
 //!
 //! An offer is `u32 budget_frames | u8 holds | optional f32 quality_db | text words`. Both lists are of version 2,
 //! and an empty one is no byte at all: a server of version 1 is not asked, and a client that did not ask is
 //! not told. Of version 3 are the messages 05 to 08, 86 and 87, and behind the offers what each of them needs (a list of
-//! as many u32 need_frames, 0 for unknown), which is left out for a client of an earlier version.
+//! as many u32 need_frames, 0 for unknown), which is left out for a client of an earlier version. Message 88 is of
+//! version 4; earlier clients are not told.
 //!
 //! Hello and Refused are what two builds of different versions still have to understand of each other, so
 //! they may grow at their ends; everything else must fit exactly. Nothing here decides what to do with a
@@ -338,6 +340,11 @@ pub enum ServerMessage {
     PairReply(Half),
     /// Paired; nothing follows.
     Paired(Paired),
+    /// The server is too slow for all of its sessions at present, and this one waits; or no longer.
+    Paused {
+        /// Whether it waits.
+        paused: bool,
+    },
 }
 
 fn within(field: &'static str, got: u32, min: u32, max: u32) -> Result<(), MessageError> {

@@ -39,6 +39,12 @@ fn heartbeat_and_echo() {
 }
 
 #[test]
+fn pauses() {
+    server("0200 88 01", ServerMessage::Paused { paused: true });
+    server("0200 88 00", ServerMessage::Paused { paused: false });
+}
+
+#[test]
 fn goodbyes() {
     let reasons = [
         ("01", CloseReason::ClientDone),

@@ -41,10 +41,10 @@ fn open_with(request: OpenRequest, now: Duration) -> (ClientSession, ServerSessi
 fn a_session_from_hello_to_goodbye() {
     let (mut client, mut server) = (client(), server());
     let welcomed = server.receive(&client.take_outgoing(), ms(1)).unwrap();
-    assert_eq!(welcomed, [ServerEvent::Hello { client_name: "laptop".into(), version: 3 }]);
+    assert_eq!(welcomed, [ServerEvent::Hello { client_name: "laptop".into(), version: 4 }]);
     let events = client.receive(&server.take_outgoing(), ms(2)).unwrap();
     let models = vec!["m".to_owned()];
-    assert_eq!(events, [ClientEvent::Welcomed { version: 3, server_name: "closet".into(), models }]);
+    assert_eq!(events, [ClientEvent::Welcomed { version: 4, server_name: "closet".into(), models }]);
     assert_eq!(server.receive(&client.take_outgoing(), ms(3)).unwrap(), [ServerEvent::Open(request())]);
     assert!(client.opened().is_none() && !server.is_open());
     server.open(opened()).unwrap();
@@ -85,13 +85,13 @@ fn bytes_one_by_one_make_the_same_session() {
 
 #[test]
 fn another_version_is_refused_with_a_sentence_on_both_sides() {
-    let mut client = ClientSession::speaking(4..=5, "new", request(), Duration::ZERO).unwrap();
+    let mut client = ClientSession::speaking(5..=6, "new", request(), Duration::ZERO).unwrap();
     let mut server = server();
     let events = server.receive(&client.take_outgoing(), ms(1)).unwrap();
     let [ServerEvent::Refused(refusal)] = &events[..] else { panic!("{events:?}") };
     assert_eq!(refusal.code, RefusalCode::Version);
     assert!(!refusal.code.is_worth_retrying());
-    assert!(refusal.message.contains("1 to 3") && refusal.message.contains("4 to 5"), "{refusal}");
+    assert!(refusal.message.contains("1 to 4") && refusal.message.contains("5 to 6"), "{refusal}");
     assert!(server.is_over());
     let events = client.receive(&server.take_outgoing(), ms(2)).unwrap();
     assert_eq!(events, [ClientEvent::Refused(refusal.clone())]);

@@ -38,6 +38,7 @@ pub(super) fn server_messages() -> Vec<ServerMessage> {
         }),
         ServerMessage::HeartbeatEcho { sequence: 7 },
         ServerMessage::Closing { reason: CloseReason::ServerShutdown },
+        ServerMessage::Paused { paused: true },
         ServerMessage::PairReply(HALF),
         ServerMessage::Paired(Paired { proof: PROOF, token: Token([9; Token::BYTES]) }),
     ]

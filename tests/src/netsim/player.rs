@@ -109,7 +109,7 @@ impl Player {
             }
             ClientEvent::Echo { .. } => self.last_echo = now,
             ClientEvent::Closing(_) => self.disconnect(),
-            ClientEvent::Welcomed { .. } => {}
+            ClientEvent::Welcomed { .. } | ClientEvent::Paused(_) => {}
         }
     }
 

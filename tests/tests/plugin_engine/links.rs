@@ -1,17 +1,15 @@
 //! What the engine makes of bad links: that it survives what can be survived, and what it tells the player.
 
+use rehearsekit_badlink::{Impairments, UdpProxy};
 use rehearsekit_plugin_engine::{LinkView, View};
-use rehearsekit_tests::{
-    house::{House, Wire, any_port},
-    udp_proxy::{Impairments, UdpProxy},
-};
+use rehearsekit_tests::house::{House, Wire, any_port};
 
 use crate::trouble::{RATE, check, host, song, until_bridged, until_live};
 
 #[test]
 fn another_address_is_the_same_session() {
     let house = House::known(any_port());
-    let proxy = UdpProxy::start(house.address, Impairments::default());
+    let proxy = UdpProxy::start(house.address, Impairments::default()).unwrap();
     let mut host = host(proxy.address);
     until_live(&mut host);
     for _ in 0..3 {
@@ -38,7 +36,7 @@ fn a_link_that_loses_and_reorders_only_costs_time() {
         jitter: std::time::Duration::from_millis(2),
         ..Impairments::default()
     };
-    let proxy = UdpProxy::start(house.address, bad);
+    let proxy = UdpProxy::start(house.address, bad).unwrap();
     let mut host = host(proxy.address);
     until_live(&mut host);
     let then = host.played() + u64::from(RATE);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::vitals::{TICKS, name_and_ticks};
 use crate::bundle;
 use crate::daw_check::{Screen, jack, song};
 use crate::kit::{Kit, SPLEETER};
@@ -16,8 +17,6 @@ use crate::setup;
 use crate::shell::{Background, target_dir};
 use crate::wav::Sound;
 
-/// Ticks of a processor that the kernel counts in a second; the same on every Linux there is.
-const TICKS: f64 = 100.0;
 /// Until a window stands and a session runs.
 const WARM_UP: Duration = Duration::from_secs(10);
 
@@ -105,14 +104,8 @@ fn ticks(process: u32) -> Result<BTreeMap<String, (String, f64)>> {
     for thread in threads {
         let thread = thread?;
         // One that has just ended counts for nothing.
-        let Ok(text) = std::fs::read_to_string(thread.path().join("stat")) else { continue };
-        let parts = text.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
-        let (name, rest) = parts.context("no statistics of a thread")?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        // User and system time; see proc_pid_stat(5), whose third field is the first here.
-        let time =
-            [11, 12].map(|field| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0));
-        all.insert(thread.file_name().to_string_lossy().into_owned(), (name.to_owned(), time[0] + time[1]));
+        let Ok(told) = name_and_ticks(&thread.path().join("stat")) else { continue };
+        all.insert(thread.file_name().to_string_lossy().into_owned(), told);
     }
     Ok(all)
 }

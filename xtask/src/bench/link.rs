@@ -1,5 +1,5 @@
 //! What bad links do to live playing, and whether the budget that is recommended helps: the real server and real
-//! clients on this machine, with a bad network between them (the tests' `udp_proxy`, or nftables in a network namespace).
+//! clients on this machine, with a bad network between them (`udp_proxy`, or nftables in a network namespace).
 //! It takes the time the music takes, and states what it saw.
 
 use std::io::{BufRead, BufReader, Read as _};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{folder, keep, one_decimal, table};
-use crate::kit::{Kit, SPLEETER, Server};
+use crate::kit::{Kit, SPLEETER, Server, Stream};
 use crate::shell::{Background, cargo, on_path, run as run_program, target_dir};
 
 /// Options of `bench link`.
@@ -39,25 +39,25 @@ pub(crate) struct Args {
 /// A link and what is wrong with it: in words of `udp_proxy`, or in percent that nftables drops.
 struct Link {
     name: &'static str,
-    proxy: &'static [(&'static str, u32)],
+    proxy: &'static str,
     nft_percent: Option<u32>,
 }
 
-const fn proxied(name: &'static str, proxy: &'static [(&'static str, u32)]) -> Link {
+const fn proxied(name: &'static str, proxy: &'static str) -> Link {
     Link { name, proxy, nft_percent: None }
 }
 
 const LINKS: &[Link] = &[
-    proxied("clean", &[]),
-    proxied("loss 1 %", &[("loss", 1)]),
-    proxied("loss 5 %", &[("loss", 5)]),
-    proxied("3 ± 2 ms", &[("delay", 3), ("jitter", 2)]),
-    proxied("20 ± 15 ms", &[("delay", 20), ("jitter", 15)]),
-    proxied("stalls of 200 ms", &[("stall-every", 20_000), ("stall", 200)]),
-    proxied("outage of 3 s", &[("outage-at", 10_000), ("outage", 3_000)]),
-    proxied("new address", &[("rebind-every", 10_000)]),
-    Link { name: "nftables 1 %", proxy: &[], nft_percent: Some(1) },
-    Link { name: "nftables 5 %", proxy: &[], nft_percent: Some(5) },
+    proxied("clean", ""),
+    proxied("loss 1 %", "loss=1%"),
+    proxied("loss 5 %", "loss=5%"),
+    proxied("3 ± 2 ms", "delay=3ms,jitter=2ms"),
+    proxied("20 ± 15 ms", "delay=20ms,jitter=15ms"),
+    proxied("stalls of 200 ms", "stall-every=20s,stall=200ms"),
+    proxied("outage of 3 s", "outage-at=10s,outage=3s"),
+    proxied("new address", "rebind-every=10s"),
+    Link { name: "nftables 1 %", proxy: "", nft_percent: Some(1) },
+    Link { name: "nftables 5 %", proxy: "", nft_percent: Some(5) },
 ];
 
 /// What was seen on a link.
@@ -135,8 +135,8 @@ impl Seen {
         vec![
             self.name.clone(),
             self.budget.clone(),
-            format!("{:.0}", hops(report)),
-            format!("{:.1}", 1e4 * misses(report) / hops(report)),
+            format!("{:.0}", number("hops_due")),
+            one_decimal(report["misses_per_10000_hops"].as_f64()),
             format!("{:.2}", number("bridged_frames") / number("rate_hz").max(1.0)),
             spread("turnaround_millis", &["p50", "p99", "max"]),
             spread("round_trip_millis", &["p50", "p99"]),
@@ -167,18 +167,6 @@ impl Seen {
     }
 }
 
-/// Hops that were due.
-fn hops(report: &Value) -> f64 {
-    let frames = |key: &str| report[key].as_f64().unwrap_or_default();
-    (frames("frames") / frames("hop_frames").max(1.0)).max(1.0)
-}
-
-/// Hops that were not there in time: late, lost, or never asked for because there was no session.
-fn misses(report: &Value) -> f64 {
-    let number = |key: &str| report[key].as_f64().unwrap_or_default();
-    number("late") + number("lost") + (number("unsent_frames") / number("hop_frames").max(1.0)).ceil()
-}
-
 /// A warm server with a song to play to it.
 struct Stage {
     kit: Kit,
@@ -194,7 +182,7 @@ impl Stage {
             "build",
             "--release",
             "--package",
-            "rehearsekit-tests",
+            "rehearsekit-badlink",
             "--bin",
             program,
         ]))?;
@@ -233,31 +221,13 @@ impl Stage {
     }
 
     /// Streams at real-time pace over a link.
-    fn play(&self, name: &str, impairments: &[(&str, u32)], budget: &str, seconds: f64) -> Result<Seen> {
+    fn play(&self, name: &str, impairments: &str, budget: &str, seconds: f64) -> Result<Seen> {
         let proxy = (!impairments.is_empty()).then(|| Proxy::start(self, impairments)).transpose()?;
-        let address = proxy.as_ref().map_or(&self.server.listen, |proxy| &proxy.address);
+        let server = proxy.as_ref().map_or(&self.server.listen, |proxy| &proxy.address);
         let file_name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let out = folder()?.join(format!("link-{file_name}"));
-        let (song, out, seconds) = (self.song.to_string_lossy(), out.to_string_lossy(), seconds.to_string());
-        let words = [
-            "stream",
-            &song,
-            "--server",
-            address,
-            "--model",
-            SPLEETER,
-            "--budget",
-            budget,
-            "--pace",
-            "realtime",
-            "--seconds",
-            &seconds,
-            "--loop",
-            "--out",
-            &out,
-            "--json",
-        ];
-        let report = self.kit.json(&words).with_context(|| format!("over the link \"{name}\""))?;
+        let stream = Stream { server, song: &self.song, model: SPLEETER, budget, seconds, out: &out };
+        let report = self.kit.stream(&stream).with_context(|| format!("over the link \"{name}\""))?;
         let traffic = proxy.map_or(Ok(Value::Null), Proxy::end)?;
         Ok(Seen { name: name.to_owned(), budget: budget.to_owned(), report, traffic })
     }
@@ -271,12 +241,9 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn start(stage: &Stage, impairments: &[(&str, u32)]) -> Result<Self> {
+    fn start(stage: &Stage, impairments: &str) -> Result<Self> {
         let mut command = Command::new(&stage.proxy);
-        command.arg(&stage.server.listen).args(["seed", "1"]);
-        for (name, value) in impairments {
-            command.arg(name).arg(value.to_string());
-        }
+        command.arg(&stage.server.listen).arg(format!("seed=1,{impairments}"));
         let process = Background::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let mut said = BufReader::new(process.take_stdout().context("the proxy has no standard output")?);
         let mut line = String::new();
@@ -324,7 +291,7 @@ fn inside(args: &Args, percent: u32) -> Result<()> {
     }
     let stage = Stage::open("link-server-inside.log")?;
     let name = format!("nftables {percent} %");
-    let all = stage.try_all(&[&Link { name: "", proxy: &[], nft_percent: Some(percent) }], args)?;
+    let all = stage.try_all(&[&Link { name: "", proxy: "", nft_percent: Some(percent) }], args)?;
     let named = all.into_iter().map(|seen| Seen { name: name.clone(), ..seen });
     keep(&inside_name(&percent.to_string()), Value::Array(named.map(|seen| seen.json()).collect()))
 }
@@ -338,9 +305,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_a_cell_for_every_head_and_counts_what_was_never_asked_for() {
-        let report = json!({"rate_hz": 44_100, "frames": 4_410_000, "hop_frames": 4_410, "late": 1, "lost": 2,
-            "unsent_frames": 5_000, "bridged_frames": 44_100, "reconnects": 1, "recommended_millis": 350});
+    fn a_row_has_a_cell_for_every_head() {
+        let report = json!({"rate_hz": 44_100, "hops_due": 1_000, "misses_per_10000_hops": 50.0,
+            "bridged_frames": 44_100, "reconnects": 1, "recommended_millis": 350});
         let seen = Seen { name: "bad".to_owned(), budget: "250ms".to_owned(), report, traffic: Value::Null };
         let row = seen.row();
         assert_eq!(row.len(), HEAD.len());

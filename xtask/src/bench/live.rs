@@ -2,15 +2,13 @@
 //! smallest budget that holds. It takes the time the music takes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{folder, keep, one_decimal, table};
-use crate::kit::{Kit, SPLEETER, Server};
+use super::{folder, keep, one_decimal, table, vitals};
+use crate::kit::{Kit, SPLEETER, Server, Stream};
 
 /// Options of `bench live`.
 #[derive(clap::Args)]
@@ -143,47 +141,16 @@ impl Stage {
 
     /// Streams at real-time pace; gives back the client's report and the server's memory each 5 s.
     fn play(&self, budget: &str, seconds: f64) -> Result<(Value, Vec<u64>)> {
-        let (song, out, seconds) =
-            (self.song.to_string_lossy(), self.out.to_string_lossy(), seconds.to_string());
-        let words = [
-            "stream",
-            &song,
-            "--server",
-            &self.server.listen,
-            "--model",
-            &self.model,
-            "--budget",
+        let stream = Stream {
+            server: &self.server.listen,
+            song: &self.song,
+            model: &self.model,
             budget,
-            "--pace",
-            "realtime",
-            "--seconds",
-            &seconds,
-            "--loop",
-            "--out",
-            &out,
-            "--json",
-        ];
-        let (over, memory) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-        let report = std::thread::scope(|scope| {
-            scope.spawn(|| self.watch_memory(&over, &memory));
-            let report = self.kit.json(&words);
-            over.store(true, Ordering::Relaxed);
-            report
-        })?;
-        let memory = memory.into_inner().ok().context("the memory watch ended badly")?;
-        Ok((report, memory))
-    }
-
-    fn watch_memory(&self, over: &AtomicBool, memory: &Mutex<Vec<u64>>) {
-        let mut next = Instant::now();
-        while !over.load(Ordering::Relaxed) {
-            if Instant::now() >= next {
-                if let (Ok(bytes), Ok(mut list)) = (self.server.resident_bytes(), memory.lock()) {
-                    list.push(bytes);
-                }
-                next += Duration::from_secs(5);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            seconds,
+            out: &self.out,
+        };
+        let (report, seen) =
+            vitals::watch(self.server.id(), Duration::from_secs(5), || self.kit.stream(&stream));
+        Ok((report?, seen.iter().map(|vitals| vitals.resident_bytes).collect()))
     }
 }

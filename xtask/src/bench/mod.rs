@@ -2,11 +2,14 @@
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
 mod face;
+mod hop;
 mod link;
 mod live;
+mod load;
 mod plugin;
 mod quality;
 mod speed;
+mod vitals;
 
 use std::path::PathBuf;
 
@@ -43,9 +46,16 @@ enum What {
         after_help = "Examples:\n  cargo xtask bench link\n  cargo xtask bench link --minutes 0.5 --only loss"
     )]
     Link(link::Args),
+    /// Many clients at once: misses, turnaround, and what the server costs; with --sweep, how many it holds
+    #[command(after_help = "Examples:\n  cargo xtask bench load --clients 2 --minutes 5\n  \
+                      cargo xtask bench load --sweep --budget 500ms")]
+    Load(load::Args),
     /// What the plugin's window costs, idle and with a song (under JACK's dummy driver and Xvfb)
     #[command(after_help = "Example:\n  cargo xtask bench face --minutes 10")]
     Face(face::Args),
+    /// What one hop through the live model costs, in both forms of its network and in batches
+    #[command(after_help = "Example:\n  cargo xtask bench hop --seconds 30")]
+    Hop(hop::Args),
     /// What the plugin's process() costs, at a host's pace
     #[command(after_help = "Example:\n  cargo xtask bench plugin --seconds 10")]
     Plugin(plugin::Args),
@@ -64,7 +74,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Live(args) => live::run(args),
         What::Overhead(args) => live::overhead(args),
         What::Link(args) => link::run(args),
+        What::Load(args) => load::run(args),
         What::Face(args) => face::run(args),
+        What::Hop(args) => hop::run(args),
         What::Plugin(args) => plugin::run(args),
         What::Speed(args) => speed::run(args),
     }

@@ -16,6 +16,7 @@ const PROTOCOL: &str = "rehearsekit-protocol";
 const PLAYOUT: &str = "rehearsekit-playout";
 const CLIENT: &str = "rehearsekit-client";
 const DISCOVERY: &str = "rehearsekit-discovery";
+const BADLINK: &str = "rehearsekit-badlink";
 const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
 const GUI: &str = "rehearsekit-gui";
 const PLUGIN: &str = "rehearsekit-plugin";
@@ -35,6 +36,8 @@ const ROOMS: &[Room] = &[
     // The client ends in rings of playout's slots.
     Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT] },
     Room { name: DISCOVERY, knows: &[] },
+    // Stands in for a network; nothing of a client or a server is its business.
+    Room { name: BADLINK, knows: &[] },
     // The plugin without its framework.
     Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY] },
     Room { name: GUI, knows: &[] },
@@ -42,11 +45,22 @@ const ROOMS: &[Room] = &[
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SCHEDULE, knows: &[] },
     Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MODELS, SCHEDULE] },
-    // The command is both sides: it serves, and it streams as the plugin will.
-    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, MODELS, SERVER] },
+    // The command is both sides: it serves, it streams as the plugin will, and it loads a server over bad links.
+    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MODELS, SERVER] },
     Room {
         name: TESTS,
-        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, PLUGIN_ENGINE, MODELS, SCHEDULE, SERVER],
+        knows: &[
+            AUDIO,
+            PROTOCOL,
+            PLAYOUT,
+            CLIENT,
+            DISCOVERY,
+            BADLINK,
+            PLUGIN_ENGINE,
+            MODELS,
+            SCHEDULE,
+            SERVER,
+        ],
     },
     // What is bundled and what is served are tested as programs.
     Room { name: HOST_TESTS, knows: &[AUDIO] },

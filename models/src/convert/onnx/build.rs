@@ -119,8 +119,18 @@ impl NodeProto {
 impl ValueInfoProto {
     /// A float32 input or output of a fixed shape.
     pub fn floats(name: &str, shape: &[usize]) -> Self {
-        let size = |&d: &usize| Dimension { value: Some(DimensionValue::Size(d as i64)), denotation: None };
-        let shape = TensorShapeProto { dim: shape.iter().map(size).collect() };
+        Self::of_floats(name, shape.iter().map(|&d| DimensionValue::Size(d as i64)))
+    }
+
+    /// A float32 input or output whose first side, the batch, is open; `shape` is that of one of the batch.
+    pub fn batched_floats(name: &str, shape: &[usize]) -> Self {
+        let sizes = shape.iter().map(|&d| DimensionValue::Size(d as i64));
+        Self::of_floats(name, std::iter::once(DimensionValue::Parameter("batch".to_owned())).chain(sizes))
+    }
+
+    fn of_floats(name: &str, sides: impl Iterator<Item = DimensionValue>) -> Self {
+        let side = |value| Dimension { value: Some(value), denotation: None };
+        let shape = TensorShapeProto { dim: sides.map(side).collect() };
         let tensor = TensorTypeProto { elem_type: Some(data_type::FLOAT), shape: Some(shape) };
         Self {
             name: Some(name.to_owned()),

@@ -87,7 +87,7 @@ pub(super) fn kept_graph(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{UnetWeights, unet_graph};
+    use super::super::{Doubling, UnetWeights, unet_graph};
     use super::*;
     use crate::convert::tensors::tests::stored;
 
@@ -100,7 +100,7 @@ mod tests {
         let (_folder, path) = masks_of(3);
         let weights = UnetWeights::load(&path, &["a", "b", "c"]).unwrap();
         assert_eq!(weights.stems(), 3);
-        let bytes = unet_graph(&weights, 64, 10..14).unwrap();
+        let bytes = unet_graph(&weights, 64, 10..14, Doubling::default()).unwrap();
         let graph = ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap();
         assert_eq!(graph.output, [ValueInfoProto::floats("masks", &[3, 2, 4, BINS])]);
         let slice = graph.node.last().unwrap();

@@ -62,23 +62,23 @@ fn incomplete_weights_and_impossible_windows_are_refused_by_name() {
     assert_eq!(error, "tensor vocals/up7.0.bias has the shape [3], but [2] is needed");
 
     let weights = UnetWeights::new(vec![("vocals".to_owned(), zeros())]).unwrap();
-    assert!(unet_graph(&weights, 65, 0..1).is_err());
-    assert!(unet_graph(&weights, 64, 3..3).is_err());
-    assert!(unet_graph(&weights, 64, 60..65).is_err());
+    assert!(unet_graph(&weights, 65, 0..1, Doubling::default()).is_err());
+    assert!(unet_graph(&weights, 64, 3..3, Doubling::default()).is_err());
+    assert!(unet_graph(&weights, 64, 60..65, Doubling::default()).is_err());
 }
 
 #[test]
 fn a_graph_declares_its_tensors_and_reads_back_whole() {
     let nets = ["a", "b", "c", "d"].map(|stem| (stem.to_owned(), zeros())).to_vec();
     let weights = UnetWeights::new(nets).unwrap();
-    let bytes = unet_graph(&weights, 64, 63..64).unwrap();
+    let bytes = unet_graph(&weights, 64, 63..64, Doubling::default()).unwrap();
     let model = ModelProto::decode(bytes.as_slice()).unwrap();
     let graph = model.graph.as_ref().unwrap();
-    assert_eq!(graph.input[0], ValueInfoProto::floats("magnitude", &[1, 2, 64, 1024]));
-    assert_eq!(graph.output[0], ValueInfoProto::floats("masks", &[4, 2, 1, 1024]));
+    assert_eq!(graph.input[0], ValueInfoProto::batched_floats("magnitude", &[2, 64, 1024]));
+    assert_eq!(graph.output[0], ValueInfoProto::batched_floats("masks", &[8, 1, 1024]));
     assert_eq!(model.encode_to_vec(), bytes);
 
     let stems = ["a", "b", "c", "d"];
     let again = UnetWeights::from_tensors(&stems, &weights.to_tensors(&stems)).unwrap();
-    assert_eq!(unet_graph(&again, 64, 63..64).unwrap(), bytes);
+    assert_eq!(unet_graph(&again, 64, 63..64, Doubling::default()).unwrap(), bytes);
 }

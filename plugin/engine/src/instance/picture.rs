@@ -71,7 +71,7 @@ impl Instance {
         (view.bursts, view.bursting) = (figures.bursts, figures.bursting);
         if let Some((link, rate)) = link {
             let state = link.state();
-            (view.link, view.sentence) = view::words(&state, &view.server);
+            (view.link, view.sentence) = view::words(&state, &view.server, figures.link.paused);
             if let Some(offers) = session::offers_in(&state, *rate, *latency_frames) {
                 view.offers = offers;
             }

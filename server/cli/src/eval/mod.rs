@@ -4,7 +4,7 @@
 //! device taken as fast enough, so that only quality is measured. Estimates are aligned by position.
 
 mod score;
-mod song;
+pub(crate) mod song;
 
 use std::path::Path;
 

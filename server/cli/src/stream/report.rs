@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use rehearsekit_audio::SampleRate;
 use rehearsekit_client::{
-    BudgetOffer, LinkStats, Percentiles, Recommendation, ShadowBuffer, Situation, recommend, would_hold,
+    BudgetOffer, LinkStats, Recommendation, ShadowBuffer, Situation, recommend, would_hold,
 };
 use rehearsekit_playout::PlayoutCounts;
 use rehearsekit_server::media::WrittenStem;
 use serde_json::{Value, json};
 
-use crate::{args::StreamArgs, failure::Failure, output, separate};
+use crate::{
+    args::StreamArgs,
+    client::figures::{Misses, Times, offers, tenths},
+    failure::Failure,
+    output, separate,
+};
 
 /// Everything there is to tell after a stream.
 pub(super) struct Report<'a> {
@@ -107,7 +112,7 @@ impl Report<'_> {
         let mut all = json!({
             "model": self.model,
             "plan": self.plan,
-            "offers": self.offers.iter().map(offer).collect::<Vec<_>>(),
+            "offers": offers(&self.offers),
             "rate_hz": self.rate.hz(),
             "latency_frames": self.latency_frames,
             "algorithmic_frames": self.algorithmic_frames,
@@ -132,16 +137,19 @@ impl Report<'_> {
             "dropped_mix_frames": self.dropped_mix_frames,
             "unsent_frames": link.unsent_frames,
             "malformed": link.malformed,
-            "turnaround_millis": times(&link.turnaround_millis),
-            "inference_millis": times(&link.inference_millis),
-            "overhead_millis": times(&link.overhead_millis),
-            "server_overhead_millis": times(&link.server_overhead_millis),
+            "turnaround_millis": Times::from(link.turnaround_millis),
+            "inference_millis": Times::from(link.inference_millis),
+            "overhead_millis": Times::from(link.overhead_millis),
+            "server_overhead_millis": Times::from(link.server_overhead_millis),
             "max_slip_millis": self.max_slip.as_secs_f64() * 1e3,
             "files": separate::file_list(&self.files),
         });
-        // Two halves: all in one is more than the macro takes.
-        if let (Value::Object(all), Value::Object(quality)) = (&mut all, self.link_quality_json()) {
-            all.extend(quality);
+        let misses = Misses::of(link, self.frames + self.latency_frames, self.hop_frames);
+        // In parts: all in one is more than the macro takes.
+        for part in [json!(misses), self.link_quality_json()] {
+            if let (Value::Object(all), Value::Object(part)) = (&mut all, part) {
+                all.extend(part);
+            }
         }
         all
     }
@@ -150,7 +158,7 @@ impl Report<'_> {
         let (link, shadow) = (&self.link, &self.link.shadow);
         let recommendation = self.recommendation();
         json!({
-            "round_trip_millis": times(&link.round_trip_millis),
+            "round_trip_millis": Times::from(link.round_trip_millis),
             "needed_millis": tenths(shadow.needed),
             "needed_by_link_millis": tenths(shadow.link),
             "jitter_millis": tenths(shadow.jitter),
@@ -169,22 +177,6 @@ impl Report<'_> {
     }
 }
 
-fn offer(offer: &BudgetOffer) -> Value {
-    let BudgetOffer { millis, holds, quality_db, words, need_millis } = offer;
-    // Tenths as they were measured, not the digits of an f32.
-    let quality_db = tenths(quality_db.map(f64::from));
-    let needs = tenths(*need_millis);
-    json!({ "budget_millis": millis, "holds": holds, "quality_db": quality_db, "words": words, "needs_millis": needs })
-}
-
 fn buffer(of: &ShadowBuffer) -> Value {
     json!({ "millis": tenths(Some(of.depth)), "missed": of.missed })
-}
-
-fn tenths(of: Option<f64>) -> Option<f64> {
-    of.map(|value| (value * 10.0).round() / 10.0)
-}
-
-fn times(of: &Percentiles) -> Value {
-    json!({ "count": of.count, "p50": of.p50, "p99": of.p99, "max": of.max })
 }

@@ -4,13 +4,50 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 /// The command under test.
 pub(crate) fn rehearsekit() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rehearsekit"))
+}
+
+/// A server with the real model in a process of its own; ended with the test.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_at("127.0.0.1:0", &[])
+    }
+
+    /// At `address`, with `more` words.
+    pub(crate) fn start_at(address: &str, more: &[&str]) -> Self {
+        data();
+        let mut child = rehearsekit()
+            .args(["serve", "--json", "--listen", address, "--http", "127.0.0.1:0"])
+            .args(["--model", "spleeter-2stems"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("'{line}': {e}"));
+        Self { child, address: ready["listen"].as_str().unwrap().to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Runs the command to its end.

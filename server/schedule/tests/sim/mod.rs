@@ -251,7 +251,7 @@ impl Sim<'_> {
                         let count = inferences.entry(kind).or_default();
                         *count += 1;
                         let factor = match *count % ONE_SLOW_IN {
-                            0 => 1.0 + (0.05 / usual.as_secs_f64()).clamp(0.5, 1.0),
+                            0 => 1.5,
                             _ => 0.95 + 0.1 * dice.share(),
                         };
                         if matches!(run[0], Job::Hop { .. }) {

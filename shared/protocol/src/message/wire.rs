@@ -31,6 +31,7 @@ const HEARTBEAT_ECHO: u8 = 0x84;
 const CLOSING: u8 = 0x85;
 const PAIR_REPLY: u8 = 0x86;
 const PAIRED: u8 = 0x87;
+const PAUSED: u8 = 0x88;
 
 impl ClientMessage {
     /// Appends the whole frame, length included. On an error `out` is as before.
@@ -185,6 +186,11 @@ impl ServerMessage {
                 paired.write(w);
                 Ok(())
             }
+            Self::Paused { paused } => {
+                w.u8(PAUSED);
+                w.u8((*paused).into());
+                Ok(())
+            }
         })
     }
 
@@ -235,6 +241,13 @@ impl ServerMessage {
             CLOSING => Self::Closing { reason: close_from_wire(r.u8("reason")?)? },
             PAIR_REPLY => Self::PairReply(r.array("half")?),
             PAIRED => Self::Paired(Paired::read(&mut r)?),
+            PAUSED => Self::Paused {
+                paused: match r.u8("paused")? {
+                    0 => false,
+                    1 => true,
+                    got => return Err(MessageError::Value { field: "paused", got: got.into() }),
+                },
+            },
             kind => return Err(MessageError::UnknownType { kind }),
         };
         r.end()?;

@@ -32,6 +32,8 @@ pub enum ClientEvent {
         /// How long it took there and back.
         round_trip: Duration,
     },
+    /// The server is too slow for all of its sessions at present, and this one waits; or no longer.
+    Paused(bool),
     /// The server said goodbye; the session is over.
     Closing(CloseReason),
 }
@@ -187,6 +189,7 @@ impl ClientSession {
                     _ => return Err(self.unexpected("an echo of a heartbeat that was never sent")),
                 }
             }
+            (ServerMessage::Paused { paused }, State::Open(_)) => ClientEvent::Paused(paused),
             (ServerMessage::Closing { reason }, _) => {
                 self.state = State::Over;
                 ClientEvent::Closing(reason)
@@ -198,6 +201,7 @@ impl ClientSession {
             (ServerMessage::Opened(_), _) => return Err(self.unexpected("an opened session")),
             (ServerMessage::Refused(_), _) => return Err(self.unexpected("a refusal")),
             (ServerMessage::HeartbeatEcho { .. }, _) => return Err(self.unexpected("a heartbeat's echo")),
+            (ServerMessage::Paused { .. }, _) => return Err(self.unexpected("a pause")),
         }))
     }
 

@@ -11,6 +11,9 @@ use crate::{
     message::{Half, PairProof, PairStart, Paired},
 };
 
+/// Clients of earlier versions would stumble over a pause.
+const PAUSED_SINCE_VERSION: u16 = 4;
+
 /// What a server's driver has to know.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerEvent {
@@ -204,6 +207,14 @@ impl ServerSession {
             self.state = State::Open;
         }
         Ok(())
+    }
+
+    /// Tells the client of an open session that it waits, or no longer; an early one would not understand it.
+    pub fn tell_paused(&mut self, paused: bool) {
+        if self.state == State::Open && self.version >= PAUSED_SINCE_VERSION {
+            // Its length is fixed, so there is no error to tell.
+            let _ = ServerMessage::Paused { paused }.encode(&mut self.outgoing);
+        }
     }
 
     /// Goes on with a pairing; ignored unless a PairStart waits for its answer.

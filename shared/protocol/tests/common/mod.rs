@@ -196,6 +196,7 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
         ),
         any::<u32>().prop_map(|sequence| ServerMessage::HeartbeatEcho { sequence }),
         reason().prop_map(|reason| ServerMessage::Closing { reason }),
+        any::<bool>().prop_map(|paused| ServerMessage::Paused { paused }),
         half().prop_map(ServerMessage::PairReply),
         (proof(), bytes32())
             .prop_map(|(proof, token)| ServerMessage::Paired(Paired { proof, token: Token(token) })),

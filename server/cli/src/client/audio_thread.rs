@@ -1,10 +1,11 @@
 //! The imagined host's audio thread: pushes blocks by the clock (or as fast as stems come) through a
-//! [`Player`], and hands what it plays to the writer through a ring, the latency removed.
+//! [`Player`], and hands what it plays to a [`Sink`], the latency removed.
 //!
 //! In real time nothing here waits for anything but the clock: a link that fails costs bridged frames, never
 //! time. At the fast pace it may wait for the exact chunk, as a bounce does.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -25,40 +26,57 @@ const POLL: Duration = Duration::from_micros(500);
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the thread needs.
-pub(super) struct Task {
-    pub(super) feed: Feed,
-    pub(super) player: Player,
-    pub(super) stem_count: usize,
-    pub(super) latency_frames: u64,
-    pub(super) block_frames: usize,
-    pub(super) pace: Pace,
-    /// Interleaved frames to the writer: left and right of each stem, then of the main mix.
-    pub(super) played: rtrb::Producer<f32>,
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct Task<S> {
+    pub(crate) feed: Feed,
+    pub(crate) player: Player,
+    pub(crate) stem_count: usize,
+    pub(crate) latency_frames: u64,
+    pub(crate) block_frames: usize,
+    pub(crate) pace: Pace,
+    pub(crate) sink: S,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Where the audio goes that was played. Runs on the audio thread.
+pub(crate) trait Sink {
+    /// Whether it takes `frames` now; only a bounce waits for it.
+    fn has_room(&self, frames: usize) -> bool;
+
+    /// Takes what was played. False where it cannot, which ends the thread.
+    fn take(&mut self, played: Played<'_>) -> bool;
+}
+
+/// A part of a block.
+pub(crate) struct Played<'a> {
+    /// Position of its first frame in the song.
+    pub(crate) first_frame: u64,
+    /// Left and right of each stem, then of the main mix; only `range` counts.
+    pub(crate) lanes: &'a [Vec<f32>],
+    pub(crate) range: Range<usize>,
 }
 
 /// What others may see and say while the thread runs.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Set by the owner: end now.
-    pub(super) stop: AtomicBool,
+    pub(crate) stop: AtomicBool,
     /// Frames played, for progress.
-    pub(super) played_frames: AtomicU64,
+    pub(crate) played_frames: AtomicU64,
 }
 
 /// What the thread has to tell at its end.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
-    pub(super) why: End,
+pub(crate) struct Ended {
+    pub(crate) why: End,
     /// The most that a block began after its time.
-    pub(super) max_slip: Duration,
+    pub(crate) max_slip: Duration,
     /// Mix frames the network task did not take in time.
-    pub(super) dropped_mix_frames: u64,
+    pub(crate) dropped_mix_frames: u64,
 }
 
 /// Why the thread ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The song is over.
     #[default]
     Done,
@@ -66,17 +84,16 @@ pub(super) enum End {
     Stopped,
     /// A bounce waited too long for stems before this position.
     Stalled(u64),
-    /// The writer did not keep up (a disk that stands still).
-    WriterTooSlow,
+    /// The sink did not keep up (a disk that stands still).
+    SinkTooSlow,
 }
 
-/// Runs until the song's last frame has been played, `latency_frames` after it was pushed.
-pub(super) fn run(mut task: Task) -> Ended {
+/// Runs until the song's last frame has been played, `latency_frames` after it was pushed; gives the sink back.
+pub(crate) fn run<S: Sink>(mut task: Task<S>) -> (Ended, S) {
     let mut ended = Ended::default();
     let channels = 2 * task.stem_count + 2;
     let mut mix = [vec![0.0f32; task.block_frames], vec![0.0f32; task.block_frames]];
     let mut out = vec![vec![0.0f32; task.block_frames]; channels];
-    let mut interleaved = vec![0.0f32; task.block_frames * channels];
     let total = task.feed.frames() + task.latency_frames;
     let began = Instant::now();
     let mut position = 0u64;
@@ -111,8 +128,8 @@ pub(super) fn run(mut task: Task) -> Ended {
         }
         play(&mut task.player, block, &mut out);
         let skipped = (task.latency_frames.saturating_sub(position) as usize).min(frames);
-        if !hand_over(&mut task, &out, skipped..frames, &mut interleaved) {
-            ended.why = End::WriterTooSlow;
+        if !hand_over(&mut task, &out, position, skipped..frames) {
+            ended.why = End::SinkTooSlow;
             break;
         }
         position += frames as u64;
@@ -122,7 +139,7 @@ pub(super) fn run(mut task: Task) -> Ended {
         ended.why = End::Stopped;
     }
     ended.dropped_mix_frames = task.player.dropped_frames();
-    ended
+    (ended, task.sink)
 }
 
 /// Sleeps until `deadline`; how late it is then. Deadlines are absolute: slips do not add up.
@@ -156,19 +173,12 @@ fn play(player: &mut Player, mix: [&[f32]; 2], out: &mut [Vec<f32>]) {
     }
 }
 
-/// Hands `range` of the block to the writer. In real time there must be room; a bounce waits for it.
-fn hand_over(
-    task: &mut Task,
-    out: &[Vec<f32>],
-    range: std::ops::Range<usize>,
-    interleaved: &mut [f32],
-) -> bool {
-    let samples = range.len() * out.len();
-    for (frame, target) in range.zip(interleaved.chunks_mut(out.len())) {
-        target.iter_mut().zip(out).for_each(|(t, lane)| *t = lane[frame]);
-    }
-    if task.pace == Pace::Fast && !wait_for(&task.shared, || task.played.slots() >= samples) {
+/// Hands `range` of the block at `position` to the sink. In real time there must be room; a bounce waits for it.
+fn hand_over<S: Sink>(task: &mut Task<S>, lanes: &[Vec<f32>], position: u64, range: Range<usize>) -> bool {
+    let frames = range.len();
+    if task.pace == Pace::Fast && !wait_for(&task.shared, || task.sink.has_room(frames)) {
         return false;
     }
-    task.played.push_entire_slice(&interleaved[..samples]).is_ok()
+    let first_frame = (position + range.start as u64).saturating_sub(task.latency_frames);
+    task.sink.take(Played { first_frame, lanes, range })
 }

@@ -1,5 +1,7 @@
 //! The song as a host plays it: any position, in stereo, at the host's rate, maybe in a loop, silence after.
 
+use std::sync::Arc;
+
 use rehearsekit_audio::{Audio, SampleRate};
 use rehearsekit_models::resample::Resampler;
 
@@ -8,11 +10,13 @@ use crate::failure::Failure;
 /// Frames per step of the offline resampling; its delay is removed, so only speed depends on it.
 const RESAMPLE_FRAMES: usize = 4_096;
 
-/// What comes out of the imagined DAW.
+/// What comes out of the imagined DAW. Clones share the song.
+#[derive(Clone)]
 pub(crate) struct Feed {
     rate: SampleRate,
-    song: [Vec<f32>; 2],
+    song: Arc<[Vec<f32>; 2]>,
     frames: u64,
+    start: u64,
 }
 
 impl Feed {
@@ -30,7 +34,13 @@ impl Feed {
         if frames == 0 {
             return Err(Failure::usage("nothing of the song is left to stream; give a larger --seconds"));
         }
-        Ok(Self { rate, song, frames })
+        Ok(Self { rate, song: Arc::new(song), frames, start: 0 })
+    }
+
+    /// The same, beginning with the song's frame after this `part` of it, 0 to 1.
+    pub(crate) fn begin_at(self, part: f64) -> Self {
+        let start = (self.song[0].len() as f64 * part) as u64;
+        Self { start, ..self }
     }
 
     /// Frames per second.
@@ -48,7 +58,7 @@ impl Feed {
         let length = self.song[0].len() as u64;
         for (frame, (l, r)) in left.iter_mut().zip(right.iter_mut()).enumerate() {
             let at = position + frame as u64;
-            let index = (at % length) as usize;
+            let index = ((self.start + at) % length) as usize;
             (*l, *r) = if at < self.frames { (self.song[0][index], self.song[1][index]) } else { (0.0, 0.0) };
         }
     }
@@ -88,6 +98,8 @@ mod tests {
         feed.fill(4, &mut left, &mut right);
         assert_eq!(left, [2.0, 3.0, 1.0, 0.0, 0.0]);
         assert_eq!(left, right);
+        feed.begin_at(0.4).fill(0, &mut left, &mut right);
+        assert_eq!(left, [2.0, 3.0, 1.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn ask(socket: &UdpSocket, text: &[u8]) -> (u16, Vec<u8>) {
 
 #[test]
 fn clients_are_told_apart_and_keep_their_address_until_it_changes() {
-    let proxy = UdpProxy::start(echo(), Impairments::default());
+    let proxy = UdpProxy::start(echo(), Impairments::default()).unwrap();
     let (one, two) = (client(&proxy), client(&proxy));
     let (port_one, said) = ask(&one, b"one");
     assert_eq!(said, b"one");
@@ -101,7 +101,7 @@ fn clients_are_told_apart_and_keep_their_address_until_it_changes() {
 #[test]
 fn what_is_delayed_arrives_whole_and_later() {
     let slow = Impairments { seed: 3, delay: ms(20), jitter: ms(15), ..Impairments::default() };
-    let proxy = UdpProxy::start(echo(), slow);
+    let proxy = UdpProxy::start(echo(), slow).unwrap();
     let socket = client(&proxy);
     let began = Instant::now();
     let mut buffer = [0; 2_048];
@@ -121,7 +121,7 @@ fn what_is_delayed_arrives_whole_and_later() {
 
 #[test]
 fn strangers_beyond_the_limit_and_floods_are_dropped_and_counted() {
-    let proxy = UdpProxy::start(echo(), Impairments::default());
+    let proxy = UdpProxy::start(echo(), Impairments::default()).unwrap();
     let sockets: Vec<UdpSocket> = (0..64).map(|_| client(&proxy)).collect();
     for socket in &sockets {
         ask(socket, b"hello");

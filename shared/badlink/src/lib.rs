@@ -1,13 +1,15 @@
-//! A bad network in a box: passes datagrams between clients and one server on loopback, and loses, delays, reorders,
+//! A bad network in a box: passes datagrams between clients on this machine and one server, and loses, delays, reorders,
 //! holds or swallows them on the way, or changes the clients' addresses. The same seed makes the same choices for the
-//! same datagrams. It knows nothing of QUIC. For tests and benches; panics only where it cannot set itself up.
-#![allow(clippy::unwrap_used, reason = "what stands in for a network may fall down")]
+//! same datagrams. It knows nothing of QUIC, nor of any other crate of the house. For tests, benches and `load`.
 
 mod clients;
+mod dice;
+mod impairments;
 mod queue;
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -16,37 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::netsim::Dice;
 use clients::Clients;
+pub use dice::Dice;
+pub use impairments::{ImpairmentError, Impairments};
 use queue::Queue;
 
 /// How long a blocked read lasts before it looks whether all is over.
 const LOOK: Duration = Duration::from_millis(50);
 /// The longest datagram there is.
 const LONGEST_BYTES: usize = 65_536;
-
-/// What goes wrong. The default is a clean link. Times count from the first datagram; each direction has its own luck.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Impairments {
-    /// Decides everything that is left to chance.
-    pub seed: u64,
-    /// This part of all datagrams is lost, 0 to 1.
-    pub loss: f64,
-    /// Each takes this long one way, ...
-    pub delay: Duration,
-    /// ... and up to so much more or less, evenly; later ones may overtake.
-    pub jitter: Duration,
-    /// So often ...
-    pub stall_every: Option<Duration>,
-    /// ... nothing moves for so long; what waits comes at the end of it.
-    pub stall: Duration,
-    /// From this moment on ...
-    pub outage_at: Option<Duration>,
-    /// ... everything is swallowed for so long.
-    pub outage: Duration,
-    /// So often every client gets another address.
-    pub rebind_every: Option<Duration>,
-}
 
 /// What became of the datagrams of both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,12 +75,14 @@ enum Way {
 }
 
 impl UdpProxy {
-    /// A proxy on a free port of this machine that leads to `server`, which must be on loopback too.
-    pub fn start(server: SocketAddr, impairments: Impairments) -> Self {
-        assert!(server.ip().is_loopback(), "{server} is not on this machine");
-        let front = UdpSocket::bind((server.ip(), 0)).unwrap();
-        front.set_read_timeout(Some(LOOK)).unwrap();
-        let address = front.local_addr().unwrap();
+    /// A proxy on a free loopback port that leads to `server`.
+    ///
+    /// # Errors
+    /// When the system gives it no socket.
+    pub fn start(server: SocketAddr, impairments: Impairments) -> io::Result<Self> {
+        let front = UdpSocket::bind((own_ip(server, true), 0))?;
+        front.set_read_timeout(Some(LOOK))?;
+        let address = front.local_addr()?;
         let luck = |salt| Mutex::new(Luck::new(impairments.seed.wrapping_add(salt)));
         let inner = Arc::new(Inner {
             impairments,
@@ -121,7 +103,7 @@ impl UdpProxy {
             std::thread::spawn(move || receiving.receive_from_clients()),
             std::thread::spawn(move || sending.send_what_is_due()),
         ];
-        Self { address, inner, threads }
+        Ok(Self { address, inner, threads })
     }
 
     /// Gives every client another address at once, as a router does that has forgotten them. What the server still
@@ -255,6 +237,17 @@ impl Luck {
 /// How many whole rounds of `every` have passed.
 fn rounds(since: Duration, every: Duration) -> u64 {
     if every.is_zero() { 0 } else { (since.as_nanos() / every.as_nanos()) as u64 }
+}
+
+/// Where to bind a socket of this machine that has to do with `server`; `for_clients`: only what runs here may reach it.
+fn own_ip(server: SocketAddr, for_clients: bool) -> IpAddr {
+    let loopback = for_clients || server.ip().is_loopback();
+    match (server, loopback) {
+        (SocketAddr::V4(_), true) => Ipv4Addr::LOCALHOST.into(),
+        (SocketAddr::V4(_), false) => Ipv4Addr::UNSPECIFIED.into(),
+        (SocketAddr::V6(_), true) => Ipv6Addr::LOCALHOST.into(),
+        (SocketAddr::V6(_), false) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

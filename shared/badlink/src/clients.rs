@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Inner, LOOK};
+use super::{Inner, LOOK, own_ip};
 
 /// More are not let through.
 const MOST: usize = 64;
@@ -25,7 +25,7 @@ impl Clients {
         }
         let entry = self.0.entry(client).or_default();
         if entry.is_none() {
-            let back = Arc::new(UdpSocket::bind((inner.server.ip(), 0)).ok()?);
+            let back = Arc::new(UdpSocket::bind((own_ip(inner.server, false), 0)).ok()?);
             back.set_read_timeout(Some(LOOK)).ok()?;
             *entry = Some(Arc::clone(&back));
             let (inner, listened) = (Arc::clone(inner), Arc::clone(&back));

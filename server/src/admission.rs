@@ -28,6 +28,8 @@ pub(crate) struct Admitted {
     pub(crate) seat: Seat,
     pub(crate) pipeline: Box<dyn Pipeline>,
     pub(crate) promise: Promise,
+    /// See [`Way::need_frames`].
+    pub(crate) need_frames: u32,
 }
 
 /// What another budget would buy in the place of the one a client asked for.
@@ -138,5 +140,5 @@ impl Door<'_> {
 
 fn open(way: Way, seat: Seat) -> Result<Admitted, OpenRefusal> {
     let pipeline = (way.open)().map_err(OpenRefusal::Failed)?;
-    Ok(Admitted { seat, pipeline, promise: way.promise })
+    Ok(Admitted { seat, pipeline, promise: way.promise, need_frames: way.need_frames })
 }

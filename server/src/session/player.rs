@@ -91,15 +91,18 @@ impl Player {
         admitted: Admitted,
         health: SessionEntry,
     ) -> Self {
-        let Admitted { seat, pipeline, promise } = admitted;
+        let Admitted { seat, pipeline, promise, need_frames } = admitted;
         let reliable = is_reliable(request);
         let seconds = |frames: u32| Duration::from_secs_f64(f64::from(frames) / f64::from(request.rate_hz));
         let budget = seconds(request.budget_frames);
         let link = Duration::from_micros(request.link_micros.into());
+        // Who picked a large budget did so to lose nothing: a packet that was overtaken is waited for with half of what the
+        // session does not need. The other half is for the way back and for those whose turn is earlier.
+        let spare = seconds(request.budget_frames.saturating_sub(need_frames)) / 2;
         let limits = IntakeLimits {
             rate_hz: request.rate_hz,
             reliable,
-            gap_wait: link.max(SHORTEST_GAP_WAIT).min(budget / 2),
+            gap_wait: spare.max(link).max(SHORTEST_GAP_WAIT).min(budget / 2),
             // Below two packets a session would drop what it has just got.
             backlog_frames: u64::from(request.budget_frames.max(2 * promise.packet_frames)),
         };

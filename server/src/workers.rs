@@ -130,11 +130,6 @@ impl<T: Task> Stream<T> {
             task.refuse(NotRun::Paused);
         }
     }
-
-    /// Whether its hops are not taken at present.
-    pub fn is_paused(&self) -> bool {
-        self.workers.lanes.lock().scheduler.is_paused(self.id)
-    }
 }
 
 impl<T: Task> Drop for Stream<T> {

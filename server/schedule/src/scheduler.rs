@@ -287,11 +287,6 @@ impl<J> Scheduler<J> {
         self.background.len() + self.streams.values().filter(|s| s.waiting.is_some()).count()
     }
 
-    /// Whether the stream's hops are not taken at present.
-    pub fn is_paused(&self, id: StreamId) -> bool {
-        self.streams.get(&id.0).is_some_and(|s| s.paused)
-    }
-
     /// What `lane` can give away now.
     fn spare(&self, device: usize, lane: usize, now: Time) -> Duration {
         let Some(d) = self.devices.get(device) else { return Duration::ZERO };

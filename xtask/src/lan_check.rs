@@ -5,7 +5,7 @@
 
 #[path = "../../tests/src/netns.rs"]
 #[allow(unreachable_pub, reason = "it is public where it is at home")]
-mod netns;
+pub(crate) mod netns;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -117,6 +117,8 @@ impl Podman {
             command.arg(option).arg(top().join(name));
         }
         command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
+        // Without systemd it complains at each start that nobody will ask for health; real errors are told all the same.
+        command.args(["--log-level", "fatal"]);
         command.args(words);
         command
     }

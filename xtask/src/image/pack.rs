@@ -61,7 +61,7 @@ pub(super) fn pack(variant: Variant, source: &Source) -> Result<Packed> {
     // It is in the file now; the copy in buildah's store would only fill the disk.
     run(buildah().args(["rmi", "--force", &tag]))?;
     let (archive_bytes, archive_sha256) = hash(&archive)?;
-    let (id, digest) = (id.trim_start_matches("sha256:").to_owned(), digest.to_owned());
+    let (id, digest) = (id.trim_start_matches("sha256:").to_owned(), digest.trim().to_owned());
     Ok(Packed { tag, archive, id, digest, archive_bytes, archive_sha256 })
 }
 

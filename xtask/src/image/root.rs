@@ -90,6 +90,13 @@ impl Root {
         self.enter(path, origin, mode)
     }
 
+    /// The same for a file below `target/`, as another name of it: the libraries of CUDA have gigabytes.
+    fn link_file(&mut self, from: &Path, path: &str, origin: Origin) -> Result<()> {
+        let to = self.place(path)?;
+        fs::hard_link(from, &to).with_context(|| format!("could not link {}", from.display()))?;
+        self.enter(path, origin, 0o644)
+    }
+
     fn place(&self, path: &str) -> Result<PathBuf> {
         let to = self.folder.join(path);
         ensure!(!to.exists(), "{path} would be in the image twice");
@@ -208,7 +215,7 @@ impl Root {
         for (name, (path, wheel)) in &from_wheels {
             if found.libraries.contains_key(name) || needed_by_name.contains(name) {
                 let origin = Origin::Wheel(wheel.wheel.name.clone(), wheel.wheel.version.clone());
-                self.copy(path, &format!("{LIBRARIES}/{name}"), origin.clone(), 0o644)?;
+                self.link_file(path, &format!("{LIBRARIES}/{name}"), origin.clone())?;
                 used.insert(wheel.wheel.name.clone());
             }
         }
@@ -280,5 +287,14 @@ pub(super) fn hash(path: &Path) -> Result<(u64, String)> {
         hasher.update(&part[..read]);
         bytes += read as u64;
     }
-    Ok((bytes, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hex(&hasher.finalize())))
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,7 +20,7 @@ pub(super) struct About<'a> {
 
 /// The document.
 pub(super) fn bill(about: &About<'_>, crates: &[Crate], root: &Root) -> Value {
-    let us = crates.iter().filter(|of| of.name == "rehearsekit-cli").map(of_crate).next();
+    let us = crates.iter().find(|of| of.name == "rehearsekit-cli").map(of_crate);
     let mut components: Vec<Value> =
         crates.iter().filter(|of| of.name != "rehearsekit-cli").map(of_crate).collect();
     let origins: BTreeSet<&Origin> = root.entries.values().map(|entry| &entry.origin).collect();

@@ -82,8 +82,8 @@ fn fetch_one(wheel: Wheel, into: &Path) -> Result<Kept> {
         pip.arg("--platform").arg(format!("{tag}_{}", std::env::consts::ARCH));
     }
     run(pip.arg("--require-hashes").arg("--dest").arg(&half).arg("--requirement").arg(&asked))?;
-    let package = fs::read_dir(&half)?.flatten().map(|entry| entry.path());
-    let package = package.filter(|path| path.extension().is_some_and(|end| end == "whl")).next();
+    let mut arrived = fs::read_dir(&half)?.flatten().map(|entry| entry.path());
+    let package = arrived.find(|path| path.extension().is_some_and(|end| end == "whl"));
     let package = package.with_context(|| format!("pip left no wheel of {}", wheel.name))?;
     unpack(&package, &half)?;
     fs::remove_file(&package)?;

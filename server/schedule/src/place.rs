@@ -127,7 +127,8 @@ impl Terms<'_> {
         let last = all.len() - 1;
         for lane in self.emptiest_first(old) {
             all[last].lane = lane;
-            if self.holds(&all) {
+            // The other lanes are as they were, whether or not their promises would be given again.
+            if self.room(&on_lane(&all, lane)).is_some() {
                 return Some(lanes_of(&all));
             }
         }

@@ -104,8 +104,11 @@ impl Door<'_> {
         }
     }
 
+    /// Whether `spec` may be suggested.
     fn fits(&self, spec: &OpenSpec) -> bool {
-        self.engine.ways(spec).is_ok_and(|ways| ways.iter().any(|way| self.workers.fits(&way.demand)))
+        self.engine
+            .ways(spec)
+            .is_ok_and(|ways| ways.iter().any(|way| self.workers.fits_for_a_while(&way.demand)))
     }
 
     fn full(&self, spec: &OpenSpec) -> OpenRefusal {

@@ -110,6 +110,11 @@ impl<T: Task> Workers<T> {
         self.lanes.lock().scheduler.fits(demand)
     }
 
+    /// Whether it will most likely do so in a moment too.
+    pub fn fits_for_a_while(&self, demand: &Demand) -> bool {
+        self.lanes.lock().scheduler.fits_for_a_while(demand)
+    }
+
     /// How each device fares.
     pub fn load(&self) -> Vec<DeviceLoad> {
         self.lanes.lock().scheduler.loads()

@@ -15,6 +15,8 @@ use crate::{
 
 /// A paused stream comes back only if a device this much slower would keep up with it: or it would come and go.
 const RETURN_MARGIN: f64 = 1.05;
+/// What is suggested to somebody must hold at this margin, so that it still does once they ask for it.
+const SURE_MARGIN: f64 = 1.2;
 /// A change of a device's slowness by less than this share changes nothing.
 const NOTICEABLE: f64 = 0.05;
 
@@ -109,7 +111,7 @@ impl<J> Scheduler<J> {
 
     /// Promises `demand` its deadlines; `None` if it cannot.
     pub fn admit(&mut self, demand: &Demand) -> Option<StreamId> {
-        let Found { device, cost, lanes } = self.find(demand)?;
+        let Found { device, cost, lanes } = self.find(demand, MARGIN)?;
         let id = self.next_id;
         self.next_id += 1;
         let stream = Stream {
@@ -133,11 +135,16 @@ impl<J> Scheduler<J> {
 
     /// Whether [`Self::admit`] would say yes.
     pub fn fits(&self, demand: &Demand) -> bool {
-        self.find(demand).is_some()
+        self.find(demand, MARGIN).is_some()
+    }
+
+    /// Whether it will most likely say yes in a moment too, when the device is seen a little slower than now.
+    pub fn fits_for_a_while(&self, demand: &Demand) -> bool {
+        self.find(demand, SURE_MARGIN).is_some()
     }
 
     /// The quickest device with room for one more stream.
-    fn find(&self, demand: &Demand) -> Option<Found> {
+    fn find(&self, demand: &Demand, margin: f64) -> Option<Found> {
         let mut able: Vec<(usize, &Cost)> = demand
             .costs
             .iter()
@@ -151,7 +158,7 @@ impl<J> Scheduler<J> {
             let (residents, usual) = (self.residents(index), Observed::default());
             // Whoever comes to a device that nobody uses is judged by what is usual: how it fared with others is over.
             let observed = if residents.is_empty() { &usual } else { &device.observed };
-            let lanes = Terms { observed, ..device.terms(MARGIN) }.place(&residents, new)?;
+            let lanes = Terms { observed, ..device.terms(margin) }.place(&residents, new)?;
             Some(Found { device: index, cost: cost.clone(), lanes })
         })
     }

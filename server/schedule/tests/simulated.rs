@@ -4,7 +4,7 @@ mod sim;
 
 use std::time::Duration;
 
-use rehearsekit_schedule::{Cost, Demand, LaneId, Scheduler};
+use rehearsekit_schedule::{Cost, Demand, Hop, LaneId, Scheduler};
 use sim::{Dice, Fate, Sim, SimDevice, SimPlayer, millis};
 
 fn cost(kind: u64, typical: u64) -> Cost {
@@ -211,6 +211,25 @@ fn on_a_device_that_nobody_uses_what_it_suffered_before_is_no_reason_for_a_no() 
     let tight = demand(100, 32, cost(1, 20));
     assert!(scheduler.admit(&tight).is_some());
     assert!(!scheduler.fits(&demand(100, 1000, cost(1, 20))), "beside somebody it counts");
+}
+
+#[test]
+fn what_is_suggested_still_fits_when_the_device_has_become_a_little_slower() {
+    let lane = LaneId { device: 0, lane: 0 };
+    let mut scheduler = Scheduler::new(&[1]);
+    let resident = demand(200, 150, cost(1, 30));
+    let id = scheduler.admit(&resident).expect("an empty lane");
+    let (tight, easy) = (demand(200, 85, cost(1, 30)), demand(200, 120, cost(1, 30)));
+    assert!(scheduler.fits(&tight) && !scheduler.fits_for_a_while(&tight));
+    assert!(scheduler.fits_for_a_while(&easy));
+    for n in 0..40 {
+        let ready = millis(200 * n);
+        assert!(scheduler.submit(id, Hop { ready, due: ready + millis(150) }, ()).is_ok());
+        assert_eq!(scheduler.next(lane, ready).run.len(), 1);
+        scheduler.finished(lane, ready + millis(33));
+    }
+    assert!(!scheduler.fits(&tight), "10 % slower");
+    assert!(scheduler.fits(&easy));
 }
 
 /// Devices, models, budgets, links, comings and goings by chance.

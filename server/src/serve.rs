@@ -62,6 +62,9 @@ pub enum ServeError {
     /// A socket failed after it was bound.
     #[error("a socket failed: {0}")]
     Socket(#[source] io::Error),
+    /// The device that is asked for.
+    #[error("{0}")]
+    Device(String),
     /// A model cannot be loaded.
     #[error("cannot load the model {model}: {reason}")]
     Model {
@@ -142,7 +145,7 @@ pub async fn run(
     told: impl FnMut(Event) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let engine = Arc::new(ModelEngine::new(&config));
+    let engine = Arc::new(ModelEngine::new(&config).map_err(|error| ServeError::Device(error.0))?);
     run_with(listeners, config, engine, told, shutdown).await
 }
 
@@ -166,7 +169,7 @@ pub async fn run_with(
 
     let metrics = Arc::new(Metrics::new());
     let (workers, threads) =
-        Workers::start(&[config.workers], metrics.clone()).map_err(ServeError::Socket)?;
+        Workers::start(&engine.lanes(config.workers), metrics.clone()).map_err(ServeError::Socket)?;
     let hosts = AllowedHosts::new(http_address.ip(), &config.http_hosts);
     let shared = Arc::new(Shared::new(config, engine, metrics, workers, trust));
     let (life, lives) = watch::channel(Life::On);

@@ -38,7 +38,11 @@ impl DeviceCosts {
         let device = match options.compute {
             Compute::Processor => format!("{}, {cores} cores, {} threads", processor_name(), options.threads),
             Compute::Cuda(cuda) => {
-                format!("{}{}", gpu::card_name(Path::new("/"), cuda.card), if cuda.tf32 { ", tf32" } else { "" })
+                format!(
+                    "{}{}",
+                    gpu::card_name(Path::new("/"), cuda.card),
+                    if cuda.tf32 { ", tf32" } else { "" }
+                )
             }
         };
         let file: String = device

@@ -114,7 +114,8 @@ pub(crate) fn card_name(root: &Path, card: u32) -> String {
     // CUDA counts cards in the order of their bus addresses unless it is told otherwise.
     let mut folders: Vec<PathBuf> = cards.map(|entry| entry.path()).collect();
     folders.sort();
-    let told = folders.get(card as usize).and_then(|folder| fs::read_to_string(folder.join("information")).ok());
+    let told =
+        folders.get(card as usize).and_then(|folder| fs::read_to_string(folder.join("information")).ok());
     let model = told.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("Model:")));
     let model = model.map_or_else(|| format!("card {card}"), |name| name.trim().to_owned());
     format!("{model}, driver {driver}")
@@ -168,8 +169,9 @@ mod tests {
         fs::write(dev.join("nvidia0"), "").unwrap();
         told("but no driver");
         let version = |number: &str| {
-            let text =
-                format!("NVRM version: NVIDIA UNIX x86_64 Kernel Module  {number}  Thu Jan 1\nGCC version:  gcc 12.2.0\n");
+            let text = format!(
+                "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {number}  Thu Jan 1\nGCC version:  gcc 12.2.0\n"
+            );
             fs::write(proc.join("version"), text).unwrap();
         };
         version("470.57.02");

@@ -57,7 +57,8 @@ fn masks(
 ) -> Vec<f32> {
     let graph = unet_graph(weights, columns, keep.clone(), doubling).unwrap();
     let tensors = weights.expected_tensors(columns, keep.len());
-    let mut network = Network::load(&runtime(), SPLEETER, Graph::Bytes(&graph), On::processor(1), &tensors).unwrap();
+    let mut network =
+        Network::load(&runtime(), SPLEETER, Graph::Bytes(&graph), On::processor(1), &tensors).unwrap();
     let shape = [1, 2, columns, unet::BINS];
     let outputs = network.run(&[(unet::INPUT, &shape, &magnitudes(columns))]).unwrap();
     outputs.slices().unwrap()[0].to_vec()
@@ -182,7 +183,8 @@ fn htdemucs_comes_in_every_window_and_keeps_its_weights_once() {
     let columns = 56;
     let tensors = htdemucs::expected_tensors(columns, 4);
     let mut network =
-        Network::load(&runtime(), "htdemucs", Graph::File(&windows[&columns]), On::processor(2), &tensors).unwrap();
+        Network::load(&runtime(), "htdemucs", Graph::File(&windows[&columns]), On::processor(2), &tensors)
+            .unwrap();
     let frames = htdemucs::window_frames(columns);
     let (wave, spectrum) = (vec![0.1; 2 * frames], vec![0.1; 4 * 2048 * columns]);
     let inputs: [(&str, &[usize], &[f32]); 2] = [

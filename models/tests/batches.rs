@@ -14,7 +14,12 @@ use rehearsekit_models::{
 fn model() -> Model {
     let data = std::env::var_os("REHEARSEKIT_DATA").expect("REHEARSEKIT_DATA must name the models' folder");
     let store = Store::open(&PathBuf::from(data)).unwrap();
-    Model::load(&store, "spleeter-2stems", |_| ModelOptions { compute: Compute::Processor, threads: 1, workers: 1 }).unwrap()
+    Model::load(&store, "spleeter-2stems", |_| ModelOptions {
+        compute: Compute::Processor,
+        threads: 1,
+        workers: 1,
+    })
+    .unwrap()
 }
 
 fn stream(model: &Model, hop: usize, rate_hz: u32) -> LivePipeline {

@@ -144,7 +144,8 @@ async fn the_link_changes_not_a_bit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_holds_exactly_if_a_session_of_that_budget_opens() {
     let (data, config) = borrowed();
-    let mut server = TestServer::with(data, config.clone(), Arc::new(ModelEngine::new(&config).unwrap())).await;
+    let mut server =
+        TestServer::with(data, config.clone(), Arc::new(ModelEngine::new(&config).unwrap())).await;
     assert_eq!(within(server.events.recv()).await, Some(Event::Ready));
     let wanted: Vec<u32> = [10, 50, 93, 132, 180, 250, 500, 1_000, 2_500].map(|millis| millis * 48).to_vec();
     let ask = async |budget_frames: u32| {

@@ -191,7 +191,8 @@ impl Editor {
 
     /// Plays from where the session stands.
     pub(crate) fn play(screen: &Screen) -> Result<()> {
-        screen.hand(&["mousemove", "900", "700", "sleep", "0.2", "key", "space"])?;
+        // Onto an empty place of the mixer, so that the key is Ardour's and not the editor's.
+        screen.hand(&["mousemove", "1000", "700", "click", "1", "sleep", "0.5", "key", "space"])?;
         std::thread::sleep(Duration::from_secs(2));
         Ok(())
     }

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, TypeValue, ValueInfoProto, attribute_type, data_type,
+    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto, attribute_type,
+    data_type,
 };
 use crate::convert::{ConvertError, Tensor};
 

@@ -104,11 +104,10 @@ pub(crate) fn check() -> Result<()> {
     let others = other.sessions()?;
     seen.push(("sessions on the server of the same name", json!(others), others == 0));
 
-    seen.extend(in_ardour(&lan, &other, &bundles, &music, &folder)?);
-
     drop(closet);
     std::thread::sleep(Duration::from_secs(6));
     player.photograph("vanished")?;
+    seen.extend(in_ardour(&lan, &other, &bundles, &music, &folder)?);
     drop(other);
     lan.block(Side::Stage, "input", "udp dport 5353");
     std::thread::sleep(Duration::from_secs(25));
@@ -118,7 +117,7 @@ pub(crate) fn check() -> Result<()> {
     report(&seen, &folder)
 }
 
-/// The plugin in a DAW on the stage: paired with the other server by typing its code in the editor, and played.
+/// The plugin in a DAW on the stage: paired with the server that is left by typing its code in the editor, and played.
 fn in_ardour(
     lan: &Lan,
     closet: &Closet<'_>,
@@ -135,7 +134,7 @@ fn in_ardour(
     let player = Player::in_ardour(lan, &screen, &ardour, folder)?;
     player.press("Connection. ")?;
     player.photograph("ardour-found")?;
-    player.press("2, new, wants a code")?;
+    player.press("1, new, wants a code")?;
     let (code, _showing) = closet.show_code()?;
     player.type_code(&code)?;
     closet.wait_for_sessions(1)?;

@@ -164,7 +164,10 @@ fn the_template_uses_what_is_asked_and_nothing_else() {
     assert!(used.contains(&"consts.data_path".to_owned()) && used.len() > 10, "{used:?}");
     for name in &used {
         let constant = fixed.pointer(&format!("/{}", name.replace('.', "/")));
-        assert!(constant.is_some() || questions::find(&file, name).is_some(), "nobody says what values.{name} is");
+        assert!(
+            constant.is_some() || questions::find(&file, name).is_some(),
+            "nobody says what values.{name} is"
+        );
     }
     for name in questions::leaves(&file) {
         let covered = used.iter().any(|word| name == *word || name.starts_with(&format!("{word}.")));
@@ -200,7 +203,8 @@ fn test_values_are_answers_to_the_questions() {
         let answers = yaml(&folder.join(format!("{name}.yaml")));
         assert_eq!(questions::misfits(&file, &answers, &["ix_volumes"]), Vec::<String>::new(), "{name}");
     }
-    let wrong = parse("rehearsekit: {max_session: 3}\nnetwork: {host_network: 1}\nrun_as: {user: 0}\n").unwrap();
+    let wrong =
+        parse("rehearsekit: {max_session: 3}\nnetwork: {host_network: 1}\nrun_as: {user: 0}\n").unwrap();
     assert_eq!(questions::misfits(&file, &wrong, &[]).len(), 3);
     assert!(top().join("deploy/truenas/catalogue/README.md").is_file());
 }

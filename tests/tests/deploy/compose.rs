@@ -14,7 +14,9 @@ use crate::{names, parse, rendered, settings, top, version, yaml};
 
 fn files() -> Vec<PathBuf> {
     let mut files = vec![top().join("deploy/truenas/custom-app.yaml"), top().join("deploy/compose.yaml")];
-    files.extend(names(&rendered::kept(), ".json").iter().map(|name| rendered::kept().join(format!("{name}.json"))));
+    files.extend(
+        names(&rendered::kept(), ".json").iter().map(|name| rendered::kept().join(format!("{name}.json"))),
+    );
     files
 }
 
@@ -53,7 +55,11 @@ fn docker_compose_takes_them() {
         return;
     }
     for file in files() {
-        let status = Command::new("docker").args(["compose", "--file"]).arg(&file).args(["config", "--quiet"]).status();
+        let status = Command::new("docker")
+            .args(["compose", "--file"])
+            .arg(&file)
+            .args(["config", "--quiet"])
+            .status();
         assert!(status.unwrap().success(), "{}", file.display());
     }
 }
@@ -79,7 +85,10 @@ fn complaints(file: &Value) -> Vec<String> {
     must(service["read_only"] == true, "a root that cannot be written");
     must(strings(&service["cap_drop"]) == ["ALL"], "no capability");
     must(service.get("cap_add").is_none() && service.get("privileged").is_none(), "none given back");
-    must(strings(&service["security_opt"]).iter().any(|word| word.starts_with("no-new-privileges")), "no new ones");
+    must(
+        strings(&service["security_opt"]).iter().any(|word| word.starts_with("no-new-privileges")),
+        "no new ones",
+    );
     must(service.get("tmpfs").is_none(), "nothing to write on but the volume");
     must(strings(&service["command"]) == ["serve"], "it serves");
     let health = strings(&service["healthcheck"]["test"]);
@@ -90,7 +99,10 @@ fn complaints(file: &Value) -> Vec<String> {
     let empty = Vec::new();
     let volumes = service["volumes"].as_array().unwrap_or(&empty);
     must(volumes.iter().any(|volume| volume["target"] == "/data"), "the volume at /data");
-    must(volumes.iter().all(|volume| volume["target"].as_str().is_some_and(|at| at.starts_with("/data"))), "no other");
+    must(
+        volumes.iter().all(|volume| volume["target"].as_str().is_some_and(|at| at.starts_with("/data"))),
+        "no other",
+    );
 
     let variables: BTreeMap<String, String> = service["environment"]
         .as_object()
@@ -108,7 +120,10 @@ fn complaints(file: &Value) -> Vec<String> {
     must(config.data == Path::new("/data"), "REHEARSEKIT_DATA is the volume");
     must(config.listen.ip().is_unspecified() && config.http.ip().is_unspecified(), "others reach it");
     let grace = service["stop_grace_period"].as_str().and_then(|text| text.strip_suffix('s')?.parse().ok());
-    must(grace.is_some_and(|seconds| Duration::from_secs(seconds) > config.drain), "players may finish before the end");
+    must(
+        grace.is_some_and(|seconds| Duration::from_secs(seconds) > config.drain),
+        "players may finish before the end",
+    );
     if service["network_mode"] == "host" {
         must(config.announce && service.get("ports").is_none(), "found in the house");
     } else {
@@ -124,7 +139,10 @@ fn complaints(file: &Value) -> Vec<String> {
     }
     for portal in file["x-portals"].as_array().into_iter().flatten() {
         must(portal["port"] == config.http.port(), "the button opens the port that is listened to");
-        must(portal["scheme"] == "http" && portal["host"] == "0.0.0.0" && portal["name"].is_string(), "a button");
+        must(
+            portal["scheme"] == "http" && portal["host"] == "0.0.0.0" && portal["name"].is_string(),
+            "a button",
+        );
         must(portal["path"].as_str().is_some_and(|path| path.starts_with('/')), "the button's path");
     }
     wrong

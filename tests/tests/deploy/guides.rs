@@ -37,12 +37,16 @@ fn troubleshooting_has_every_finding_of_the_doctor_and_no_other() {
     let told = headings(&text(&folder().join("troubleshooting.md")));
     let missing: Vec<&String> = known.difference(&told).collect();
     let invented: Vec<&String> = told.difference(&known).collect();
-    assert!(missing.is_empty() && invented.is_empty(), "not told: {missing:?}; not found by doctor: {invented:?}");
+    assert!(
+        missing.is_empty() && invented.is_empty(),
+        "not told: {missing:?}; not found by doctor: {invented:?}"
+    );
 }
 
 #[test]
 fn the_tables_are_read_as_they_are_written() {
-    let table = "Self::DiskFull => \"disk-full\",\n  Self::NoNetwork => \"no-network\",\nSelf::Good => \"ok\",\n";
+    let table =
+        "Self::DiskFull => \"disk-full\",\n  Self::NoNetwork => \"no-network\",\nSelf::Good => \"ok\",\n";
     assert_eq!(names_in(table), BTreeSet::from(["disk-full".to_owned(), "no-network".to_owned()]));
     assert_eq!(headings("## a\n### disk-full\ntext ### b\n"), BTreeSet::from(["disk-full".to_owned()]));
 }
@@ -65,7 +69,8 @@ fn links_and_pictures_lead_somewhere() {
     for (name, guide) in guides() {
         for link in links(&guide).into_iter().filter(|link| !link.starts_with("http")) {
             let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
-            let target = if path.is_empty() { folder().join(format!("{name}.md")) } else { folder().join(path) };
+            let target =
+                if path.is_empty() { folder().join(format!("{name}.md")) } else { folder().join(path) };
             assert!(target.exists(), "{name}: {link}");
             if target.extension().is_some_and(|kind| kind == "png") {
                 let bytes = target.metadata().unwrap().len();
@@ -73,7 +78,10 @@ fn links_and_pictures_lead_somewhere() {
             }
             if !fragment.is_empty() {
                 let there = text(&target);
-                let mut anchors = there.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+                let mut anchors = there
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(|line| line.trim_start_matches('#'));
                 assert!(anchors.any(|heading| anchor(heading) == fragment), "{name}: {link}");
             }
             followed += 1;
@@ -88,7 +96,8 @@ fn links_and_pictures_lead_somewhere() {
 fn settings_that_are_named_are_settings() {
     let keys = text(&top().join("server/src/config/keys.rs"));
     for (name, guide) in guides() {
-        for (_, rest) in guide.match_indices("REHEARSEKIT_").map(|(at, word)| guide.split_at(at + word.len())) {
+        for (_, rest) in guide.match_indices("REHEARSEKIT_").map(|(at, word)| guide.split_at(at + word.len()))
+        {
             let key: String = rest.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
             let known = ["KEY", "CONFIG", ""].contains(&key.as_str())
                 || keys.contains(&format!("name: \"{}\"", key.to_lowercase()));

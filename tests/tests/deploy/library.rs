@@ -4,7 +4,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, value::{Object, Serde}};
+use minijinja::{
+    Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
+    value::{Object, Serde},
+};
 use serde_json::{Map, Value as Json, json};
 
 /// What has been made so far.
@@ -53,11 +56,11 @@ pub(crate) fn render(template: &str, values: &Json) -> Result<Json, String> {
     });
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let render = Value::from_iter([("Render", new)]);
-    let base = Value::from_iter([("render", render)]);
-    let context = Value::from_iter([
+    let render = Value::from_pairs([("Render", new)]);
+    let base = Value::from_pairs([("render", render)]);
+    let context = Value::from_pairs([
         ("values", Value::from(Serde(values))),
-        ("ix_lib", Value::from_iter([("base", base)])),
+        ("ix_lib", Value::from_pairs([("base", base)])),
     ]);
     let text = environment.render_str(template, context).map_err(|error| format!("{error:#}"))?;
     serde_json::from_str(text.trim()).map_err(|error| format!("{error}: {text}"))
@@ -155,7 +158,9 @@ impl Part {
     }
 
     fn answer(&self, method: &str, args: &[Json]) -> Result<Value, Error> {
-        let text = |at: usize| args.get(at).and_then(Json::as_str).ok_or_else(|| refuse(format!("{method}: {args:?}")));
+        let text = |at: usize| {
+            args.get(at).and_then(Json::as_str).ok_or_else(|| refuse(format!("{method}: {args:?}")))
+        };
         let given = |at: usize| args.get(at).ok_or_else(|| refuse(format!("{method}: {args:?}")));
         let done = Ok(Value::UNDEFINED);
         match (&self.what, method) {
@@ -194,8 +199,12 @@ impl Part {
             (What::Container(name), "add_port") => {
                 let number = &given(0)?["port_number"];
                 let protocol = args.get(1).and_then(|more| more["protocol"].as_str()).unwrap_or("tcp");
-                self.push(name, "ports", json!({ "mode": "ingress", "target": number,
-                    "published": number.to_string(), "protocol": protocol }));
+                self.push(
+                    name,
+                    "ports",
+                    json!({ "mode": "ingress", "target": number,
+                    "published": number.to_string(), "protocol": protocol }),
+                );
                 done
             }
             (What::Container(name), "add_storage") => {
@@ -203,15 +212,19 @@ impl Part {
                 self.push(name, "volumes", mount);
                 done
             }
-            (What::Healthcheck(name), "set_custom_test") => {
-                self.set(name, "healthcheck", json!({ "test": given(0)?, "interval": "30s", "timeout": "5s", "retries": 5 }))
-            }
+            (What::Healthcheck(name), "set_custom_test") => self.set(
+                name,
+                "healthcheck",
+                json!({ "test": given(0)?, "interval": "30s", "timeout": "5s", "retries": 5 }),
+            ),
             (What::Healthcheck(name), "set_start_period") => {
                 let period = format!("{}s", given(0)?);
                 self.with(name, |service| service["healthcheck"]["start_period"] = period.into());
                 done
             }
-            (What::Environment(name), "add_env") => self.env(name, text(0)?, given(1)?).map(|()| Value::UNDEFINED),
+            (What::Environment(name), "add_env") => {
+                self.env(name, text(0)?, given(1)?).map(|()| Value::UNDEFINED)
+            }
             (What::Environment(name), "add_user_envs") => {
                 for one in given(0)?.as_array().into_iter().flatten() {
                     self.env(name, one["name"].as_str().unwrap_or(""), &one["value"])?;
@@ -259,7 +272,15 @@ impl Object for Part {
         Some(self.beside(what))
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        if args.iter().any(Value::is_undefined) {
+            return Err(refuse(format!("{method} is given something undefined")));
+        }
         let args: Vec<Json> = args.iter().map(|arg| serde_json::to_value(arg).unwrap()).collect();
         self.answer(method, &args)
     }

@@ -39,9 +39,8 @@ pub(crate) fn complaints(file: &Value) -> Vec<String> {
     for question in questions {
         match words(question, "group") {
             Some(group) if groups.contains(&group) => {}
-            other => {
-                wrong.push(format!("{}: there is no group {other:?}", words(question, "variable").unwrap_or("?")))
-            }
+            other => wrong
+                .push(format!("{}: there is no group {other:?}", words(question, "variable").unwrap_or("?"))),
         }
     }
     for group in &groups {

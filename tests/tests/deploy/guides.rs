@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use crate::{names, text, top};
+use crate::{names, text, top, version};
 
 fn folder() -> PathBuf {
     top().join("docs/guides")
@@ -104,4 +104,21 @@ fn settings_that_are_named_are_settings() {
             assert!(known, "{name}: there is no setting REHEARSEKIT_{key}");
         }
     }
+}
+
+#[test]
+fn versions_that_are_named_are_this_one() {
+    let mut named = 0;
+    for (name, guide) in guides() {
+        for word in ["rehearsekit:", "rehearsekit-"] {
+            for (at, _) in guide.match_indices(word) {
+                let rest = &guide[at + word.len()..];
+                if rest.starts_with(|c: char| c.is_ascii_digit()) {
+                    assert!(rest.starts_with(version()), "{name}: {word}{}", &rest[..10.min(rest.len())]);
+                    named += 1;
+                }
+            }
+        }
+    }
+    assert!(named > 0);
 }

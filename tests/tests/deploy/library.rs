@@ -217,9 +217,9 @@ impl Part {
                 "healthcheck",
                 json!({ "test": given(0)?, "interval": "30s", "timeout": "5s", "retries": 5 }),
             ),
-            (What::Healthcheck(name), "set_start_period") => {
-                let period = format!("{}s", given(0)?);
-                self.with(name, |service| service["healthcheck"]["start_period"] = period.into());
+            (What::Healthcheck(name), "set_interval" | "set_start_period") => {
+                let seconds = format!("{}s", given(0)?);
+                self.with(name, |service| service["healthcheck"][&method[4..]] = seconds.into());
                 done
             }
             (What::Environment(name), "add_env") => {

@@ -38,7 +38,8 @@ pub enum FetchError {
     },
     /// The client is not installed.
     #[error(
-        "{tool} is needed to fetch {package} and is not installed; install it (Debian: apt install {debian})"
+        "{tool} is needed to fetch {package} and is not installed; install it (Debian: apt install {debian}), or \
+         carry the model over from a machine that has it: rehearsekit models export there, rehearsekit models import here"
     )]
     ToolMissing {
         /// The client.

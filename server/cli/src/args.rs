@@ -1,5 +1,6 @@
 //! The command line: every command, option and its help. Names here are a contract with scripts.
 
+mod health;
 mod load;
 mod reach;
 mod trust;
@@ -11,6 +12,7 @@ use rehearsekit_audio::Budget;
 use rehearsekit_server::media::StemFormat;
 
 use crate::failure::EXIT_CODES;
+pub(crate) use health::HealthArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use reach::ReachArgs;
 pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Check this machine: everything a start-up checks, and one real inference per model
     Doctor(DoctorArgs),
+    /// Ask the server of this machine whether it is ready, for a container's health check
+    Health(HealthArgs),
 }
 
 #[derive(Args)]

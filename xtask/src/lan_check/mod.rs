@@ -8,7 +8,7 @@ mod player;
 
 #[path = "../../../tests/src/netns.rs"]
 #[allow(unreachable_pub, reason = "it is public where it is at home")]
-mod netns;
+pub(crate) mod netns;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -18,6 +18,7 @@ pub(crate) fn rehearsekit() -> Command {
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) address: String,
+    pub(crate) http: String,
 }
 
 impl Server {
@@ -39,7 +40,8 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("'{line}': {e}"));
-        Self { child, address: ready["listen"].as_str().unwrap().to_owned() }
+        let text = |key: &str| ready[key].as_str().unwrap().to_owned();
+        Self { child, address: text("listen"), http: text("http") }
     }
 }
 

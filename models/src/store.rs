@@ -238,6 +238,10 @@ pub struct Store {
     data: PathBuf,
 }
 
+/// The models stay as they are while this lives.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "held for the lock in it")] Workshop);
+
 /// Where data is kept when nobody says otherwise: `$REHEARSEKIT_DATA`, else `$XDG_DATA_HOME/rehearsekit`, else
 /// `~/.local/share/rehearsekit`.
 ///
@@ -271,6 +275,14 @@ impl Store {
 
     fn models(&self) -> PathBuf {
         self.data.join("models")
+    }
+
+    /// Keeps everybody else from changing the models until what is given is dropped, waiting for whoever does so now.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or the wait is cancelled.
+    pub fn hold(&self, cancel: &Cancel) -> Result<Hold, StoreError> {
+        Ok(Hold(Workshop::wait(&self.models(), cancel)?))
     }
 
     fn workshop(&self) -> Result<Workshop, StoreError> {

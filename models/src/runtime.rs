@@ -35,6 +35,19 @@ pub enum RuntimeError {
         /// What the loader said.
         reason: String,
     },
+    /// It loads, but it is older than what this program was made for.
+    #[error(
+        "ONNX Runtime at {path} is version {found}, but {needed} or later is needed; 'rehearsekit models pull' of any \
+         model brings the right one, and ONNXRUNTIME_LIBRARY may name another"
+    )]
+    Version {
+        /// The library's path.
+        path: PathBuf,
+        /// What it says it is.
+        found: String,
+        /// The oldest that would do.
+        needed: String,
+    },
     /// Another copy was loaded earlier in this process.
     #[error("ONNX Runtime is already loaded from {0}; a process can hold only one")]
     SecondLibrary(PathBuf),
@@ -101,7 +114,12 @@ impl Runtime {
         }
         let refuse = |reason: String| RuntimeError::Library { path: library.to_owned(), reason };
         let environment = ort::init_from(library)
-            .map_err(|e| refuse(e.to_string()))?
+            .map_err(|error| match error {
+                ort::LoadDynamicError::BadVersion { version_str: found, path } => {
+                    RuntimeError::Version { path, found, needed: format!("1.{}", ort::MINOR_VERSION) }
+                }
+                error => refuse(error.to_string()),
+            })?
             .with_name("rehearsekit")
             .with_telemetry(false)
             .build()
@@ -120,6 +138,11 @@ impl Runtime {
         let sum = network.run(&[("x", &[1], &[1.0])])?.slices()?.concat();
         let wrong = || RuntimeError::Run { name: name.to_owned(), reason: format!("1 + 1 is {sum:?} on it") };
         if sum == [2.0] { Ok(()) } else { Err(wrong()) }
+    }
+
+    /// What the library says of itself: version, commit and how it was built.
+    pub fn about(&self) -> &'static str {
+        ort::info()
     }
 }
 

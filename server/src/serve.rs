@@ -19,6 +19,7 @@ use crate::{
     engine::{Engine, ModelEngine},
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
+    layout::{self, LayoutError},
     metrics::Metrics,
     pairing::CODE_LIVES,
     private::PrivateError,
@@ -39,6 +40,9 @@ pub enum ServeError {
     /// The data folder.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// Its layout, or somebody else in it.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The server's key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -159,6 +163,7 @@ pub async fn run_with(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     data_dir::check(&config.data)?;
+    let _in_use = layout::open(&config.data)?;
     let identity = Identity::open(&config.data)?;
     let (quic_address, http_address) = listeners.addresses()?;
     let trust = Trust::open(&config.data, &config.server_name, listeners.nearness, quic_address)?;

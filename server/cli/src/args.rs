@@ -1,8 +1,10 @@
 //! The command line: every command, option and its help. Names here are a contract with scripts.
 
+mod doctor;
 mod health;
 mod load;
 mod reach;
+mod state;
 mod trust;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -12,9 +14,11 @@ use rehearsekit_audio::Budget;
 use rehearsekit_server::media::StemFormat;
 
 use crate::failure::EXIT_CODES;
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use health::HealthArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use reach::ReachArgs;
+pub(crate) use state::{BackupArgs, RestoreArgs};
 pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
 
 /// Separates songs into stems: live through a server, or whole files at their best.
@@ -51,10 +55,14 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Show the server's configuration
     Config(ConfigArgs),
-    /// Check this machine: everything a start-up checks, and one real inference per model
+    /// Look for what is wrong on this machine or on the way to a server, and say what to do
     Doctor(DoctorArgs),
     /// Ask the server of this machine whether it is ready, for a container's health check
     Health(HealthArgs),
+    /// Write identity, clients, settings and models into one file, while the server runs
+    Backup(BackupArgs),
+    /// Make the server of such a file out of an empty data folder
+    Restore(RestoreArgs),
 }
 
 #[derive(Args)]
@@ -344,16 +352,6 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Args)]
-#[command(after_help = format!("Example:\n  rehearsekit doctor\n\n{EXIT_CODES}"))]
-pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) settings: SettingArgs,
-    /// Print as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// A stretch of time, as START:LEN in seconds.

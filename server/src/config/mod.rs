@@ -13,6 +13,7 @@ mod tests;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use error::{ConfigError, Origin};
+pub(crate) use layers::SETTINGS;
 pub use layers::{Flag, Sources, Value};
 
 /// Everything the server can be told, checked. Make one with [`Config::load`].

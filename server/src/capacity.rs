@@ -39,11 +39,11 @@ pub fn usual_spec(model: &str, budget_millis: u32) -> OpenSpec {
 pub fn capacity(engine: &dyn Engine, config: &Config, model: &str, budgets_millis: &[u32]) -> Vec<Capacity> {
     let of = |&budget_millis: &u32| {
         let spec = usual_spec(model, budget_millis);
-        let mut scheduler = Scheduler::<()>::new(&[config.workers]);
+        let mut scheduler = Scheduler::<()>::new(&engine.lanes(config.workers));
         let mut capacity = Capacity { budget_millis, players: 0, quality_db: None };
         while capacity.players < config.max_sessions {
             let ways = engine.ways(&spec).unwrap_or_default();
-            let Some(way) = ways.into_iter().find(|way| scheduler.admit(&way.demand).is_ok()) else { break };
+            let Some(way) = ways.into_iter().find(|way| scheduler.admit(&way.demand).is_some()) else { break };
             if capacity.players == 0 {
                 capacity.quality_db = way.quality_db;
             }

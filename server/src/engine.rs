@@ -7,7 +7,7 @@ mod models;
 
 use std::time::Duration;
 
-pub use device::choose as choose_device;
+pub use device::{Chosen, choose as choose_device};
 pub use models::ModelEngine;
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_schedule::Demand;

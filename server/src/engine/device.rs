@@ -11,38 +11,38 @@ use rehearsekit_models::{
 use super::EngineError;
 use crate::config::{Config, Device};
 
-/// The device for `config`. Whoever asks for a card gets it or an error; `auto` says when there is a card that it cannot
-/// use, and takes the processor.
+/// What was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// What the models run on.
+    pub compute: Compute,
+    /// Why a card that may be there is not used, and what to do.
+    pub unused: Option<String>,
+}
+
+/// The device for `config`. Whoever asks for a card gets it or an error; `auto` takes the processor where no card can be
+/// used.
 ///
 /// # Errors
 /// What is missing for the card that was asked for, and what to do.
-pub fn choose(config: &Config) -> Result<Compute, EngineError> {
+pub fn choose(config: &Config) -> Result<Chosen, EngineError> {
     let cuda = |card| Cuda {
         card,
         memory_bytes: config.cuda_memory_mb.map(|mb| mb.saturating_mul(1_000_000)),
         tf32: config.cuda_tf32,
     };
+    let used = |cuda| Chosen { compute: Compute::Cuda(cuda), unused: None };
+    let processor = |unused| Chosen { compute: Compute::Processor, unused };
     match config.device {
-        Device::Processor => Ok(Compute::Processor),
-        Device::Card(card) => match try_card(config, &cuda(card)) {
-            Ok(()) => Ok(Compute::Cuda(cuda(card))),
-            Err(trouble) => {
-                let origin = config.origin("device").map(ToString::to_string).unwrap_or_default();
-                Err(EngineError(format!("device = cuda:{card} ({origin}) cannot be used: {trouble}")))
-            }
-        },
+        Device::Processor => Ok(processor(None)),
+        Device::Card(card) => try_card(config, &cuda(card)).map(|()| used(cuda(card))).map_err(|trouble| {
+            let origin = config.origin("device").map(ToString::to_string).unwrap_or_default();
+            EngineError(format!("device = cuda:{card} ({origin}) cannot be used: {trouble}"))
+        }),
+        Device::Auto if !Gpu::look(Path::new("/")).is_there() && !is_for_cards(config) => Ok(processor(None)),
         Device::Auto => {
             let wanted = cuda(0);
-            if !Gpu::look(Path::new("/")).is_there() && !is_for_cards(config) {
-                return Ok(Compute::Processor);
-            }
-            match try_card(config, &wanted) {
-                Ok(()) => Ok(Compute::Cuda(wanted)),
-                Err(trouble) => {
-                    tracing::warn!("no graphics card is used, the processor does it all: {trouble}");
-                    Ok(Compute::Processor)
-                }
-            }
+            Ok(try_card(config, &wanted).map_or_else(|trouble| processor(Some(trouble)), |()| used(wanted)))
         }
     }
 }

@@ -17,7 +17,7 @@ use rehearsekit_models::{
 
 use rehearsekit_schedule::{Cost, Demand};
 
-use super::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way, choose_device};
+use super::{Chosen, Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way, choose_device};
 use crate::config::Config;
 
 /// The models of one server.
@@ -42,7 +42,11 @@ impl ModelEngine {
     /// # Errors
     /// When the device that the settings ask for cannot be used.
     pub fn new(config: &Config) -> Result<Self, EngineError> {
-        Ok(Self { compute: choose_device(config)?, config: config.clone(), loaded: RwLock::default() })
+        let Chosen { compute, unused } = choose_device(config)?;
+        if let Some(trouble) = unused {
+            tracing::warn!("no graphics card is used, the processor does it all: {trouble}");
+        }
+        Ok(Self { compute, config: config.clone(), loaded: RwLock::default() })
     }
 
     fn loaded(&self, name: &str) -> Option<Loaded> {

@@ -71,7 +71,7 @@ fn examine(config: &Config, quick: bool) -> Vec<Finding> {
     findings.push(clock::examine(&config.data));
     findings.extend(ports::examine(config));
     findings.push(multicast::of_server(config));
-    findings.push(gpu::examine(Path::new("/")));
+    findings.push(gpu::examine(config));
     if is_usable {
         let runtime = runtime::examine(&config.data);
         let runs = !quick && !runtime.has_failed();

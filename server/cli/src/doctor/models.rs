@@ -34,11 +34,12 @@ pub(crate) fn examine(config: &Config, runs: bool) -> Vec<Finding> {
         .extend(listed.filter(|name| !matches!(store.installed(name), Err(StoreError::NotInstalled { .. }))));
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    let engine = ModelEngine::new(config);
-    names.iter().map(|name| one(config, &store, &engine, name, runs)).collect()
+    // Without a device, which has a finding of its own, there is nothing to run them on.
+    let engine = ModelEngine::new(config).ok().filter(|_| runs);
+    names.iter().map(|name| one(config, &store, engine.as_ref(), name)).collect()
 }
 
-fn one(config: &Config, store: &Store, engine: &ModelEngine, name: &str, runs: bool) -> Finding {
+fn one(config: &Config, store: &Store, engine: Option<&ModelEngine>, name: &str) -> Finding {
     let check = format!("model {name}");
     let installed = match store.verified(name) {
         Ok(installed) => installed,
@@ -51,10 +52,10 @@ fn one(config: &Config, store: &Store, engine: &ModelEngine, name: &str, runs: b
         }
         Err(error) => return Finding::failed(&check, Trouble::DataUnusable, error.to_string()),
     };
-    if !runs {
+    let Some(engine) = engine else {
         let told = format!("{} files as they should be; not run", installed.files.len());
         return Finding::good(&check, told);
-    }
+    };
     let busy = ProgressBar::new_spinner();
     busy.set_message(format!("running {name}; the first time, what it costs on this machine is measured"));
     busy.enable_steady_tick(Duration::from_millis(200));

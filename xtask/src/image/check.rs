@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::libraries::{Closure, read_ldd};
+use super::libraries::{Closure, loader_in, read_ldd};
 use super::pack::Packed;
 use super::root::LIBRARIES;
 use super::variant::{Variant, top};
@@ -146,8 +146,8 @@ impl Podman {
             files.push(format!("/{LIBRARIES}/{}", entry?.file_name().to_string_lossy()));
         }
         files.sort();
-        let loader = fs::read_dir(folder.join("lib64"))?.flatten().map(|entry| entry.file_name()).next();
-        let loader = format!("/lib64/{}", loader.context("no loader in the image")?.to_string_lossy());
+        let loader = loader_in(&folder)?;
+        let loader = format!("/{}", loader.strip_prefix(&folder)?.display());
         let mut all = Closure::default();
         for file in &files {
             let options = ["--rm", "--network", "none", "--entrypoint", &loader];

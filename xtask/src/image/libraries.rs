@@ -34,6 +34,58 @@ pub(super) fn closure(roots: &[PathBuf], beside: &Path) -> Result<Closure> {
     Ok(all)
 }
 
+/// What the program and the libraries in the folder `root` load when `root` is all there is: by the loader in it, which
+/// is told not to look elsewhere.
+///
+/// # Errors
+/// When something is found outside of it, or is missing and not among `from_outside`.
+pub(super) fn closed(root: &Path, beside: &str, from_outside: &[&str]) -> Result<Closure> {
+    let root = root.canonicalize()?;
+    let names = |folder: &str| -> Result<Vec<PathBuf>> {
+        let folder = root.join(folder);
+        let entries = std::fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
+        Ok(entries.flatten().map(|entry| entry.path()).collect())
+    };
+    let loader = loader_in(&root)?;
+    let machine = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let path = format!("{}:{}", root.join(&machine).display(), root.join(beside).display());
+    let mut all = Closure::default();
+    let mut files = names(beside)?;
+    files.push(root.join("usr/bin/rehearsekit"));
+    for file in files {
+        let mut ask = Command::new(&loader);
+        ask.args(["--inhibit-cache", "--library-path", &path, "--list"])
+            .arg(file)
+            .env_remove("LD_LIBRARY_PATH");
+        read_ldd(&capture(&mut ask)?, &mut all);
+    }
+    all.missing.sort();
+    all.missing.dedup();
+    let strangers: Vec<_> = all
+        .libraries
+        .values()
+        .filter(|path| !path.canonicalize().is_ok_and(|path| path.starts_with(&root)))
+        // The loader stands for itself under the name that programs have for it.
+        .filter(|path| path.file_name() != loader.file_name())
+        .collect();
+    ensure!(strangers.is_empty(), "found outside of the image: {strangers:?}");
+    let unknown: Vec<_> = all.missing.iter().filter(|name| !from_outside.contains(&name.as_str())).collect();
+    ensure!(unknown.is_empty(), "the image lacks {unknown:?}");
+    Ok(all)
+}
+
+/// The loader in the folder `root`, where this machine's programs look for it.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn loader_in(root: &Path) -> Result<PathBuf> {
+    let files = ["lib64", "lib"].iter().filter_map(|folder| std::fs::read_dir(root.join(folder)).ok());
+    let mut paths = files.flatten().flatten().map(|entry| entry.path());
+    let is_loader =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"));
+    paths.find(is_loader).context("there is no loader in the image")
+}
+
 /// Reads what `ldd`, or the loader with `--list`, prints. The kernel's own (`linux-vdso.so.1`) has no file.
 pub(super) fn read_ldd(said: &str, into: &mut Closure) {
     for line in said.lines().map(str::trim) {

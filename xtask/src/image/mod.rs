@@ -8,6 +8,7 @@ mod crates;
 mod libraries;
 mod pack;
 mod root;
+mod settle;
 mod variant;
 mod wheels;
 
@@ -23,7 +24,7 @@ use crate::kit::{SPLEETER, data_dir};
 use crate::setup;
 use crate::shell::{capture, cargo, repository, run};
 use pack::Packed;
-use root::{DOCS, Origin, Root};
+use root::{DOCS, LIBRARIES, Origin, Root};
 use variant::{Variant, top};
 
 /// Options of `image`.
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     /// Fetch all that a build needs, so that one without a network succeeds, and stop there
     #[arg(long)]
     prefetch: bool,
-    /// Build everything a second time, the program too, and compare the digests
+    /// Build everything a second time, the program too, and compare the two images to the bit
     #[arg(long)]
     twice: bool,
     /// Build it, then run it with podman as a NAS would: a song, a live session, mDNS, health, the end (needs root)
@@ -143,11 +144,10 @@ pub(crate) fn run_image(args: &Args) -> Result<()> {
         let other = build_program("build-again")?;
         lay_out(variant, &source, &other, &wheels, &model)?;
         let again = pack::pack(variant, &source)?;
-        let same = (&packed.id, &packed.digest, &packed.archive_sha256)
-            == (&again.id, &again.digest, &again.archive_sha256);
         fs::remove_dir_all(top().join("build-again"))?;
-        ensure!(same, "two builds differ: {} {} and {} {}", packed.id, packed.digest, again.id, again.digest);
-        println!("  the same digest twice: {}", again.digest);
+        let (one, other) = (&packed.archive_sha256, &again.archive_sha256);
+        ensure!(packed.id == again.id && one == other, "two builds differ: {} and {}", packed.id, again.id);
+        println!("  the same twice: sha256:{}", again.id);
         report["twice"] = json!(true);
     }
     if args.check {
@@ -201,6 +201,12 @@ fn lay_out(
     let bill = serde_json::to_string_pretty(&bill::bill(&about, &crates, &root))?;
     fs::write(variant.folder().join("sbom.cdx.json"), &bill)?;
     root.write(&format!("{docs}/sbom.cdx.json"), &bill, Origin::Us)?;
+    let closed = libraries::closed(&root.folder, LIBRARIES, variant.from_the_driver())?;
+    println!(
+        "  {} libraries are loaded, all of them in the image; the driver brings {:?}",
+        closed.libraries.len(),
+        closed.missing
+    );
     for (path, bytes) in parts_of(&root) {
         println!("  {:7.1} MB  {path}", bytes as f64 / 1e6);
     }
@@ -226,7 +232,7 @@ fn told(packed: &Packed) -> Result<Value> {
     let compressed = pack::compressed_bytes(&packed.archive)?;
     println!("  {}", packed.tag);
     println!("  id      sha256:{}", packed.id);
-    println!("  digest  {}", packed.digest);
+    println!("  layer   {}", packed.layer);
     println!("  file    {} (sha256 {})", packed.archive.display(), packed.archive_sha256);
     println!(
         "  size    {:.1} MB, {:.1} MB compressed",
@@ -236,7 +242,7 @@ fn told(packed: &Packed) -> Result<Value> {
     Ok(json!({
         "tag": packed.tag,
         "id": format!("sha256:{}", packed.id),
-        "digest": packed.digest,
+        "layer": packed.layer,
         "archive": packed.archive,
         "archive_sha256": packed.archive_sha256,
         "archive_bytes": packed.archive_bytes,

@@ -10,18 +10,19 @@ use anyhow::{Context, Result, ensure};
 
 use super::Source;
 use super::root::hash;
+use super::settle::settle;
 use super::variant::{Variant, top};
-use crate::shell::{capture, repository, run};
+use crate::shell::{repository, run};
 
 /// An image in a file.
 pub(super) struct Packed {
     /// The name it is loaded under.
     pub(super) tag: String,
     pub(super) archive: PathBuf,
-    /// The hash of what it says of itself and of its layers: the image's identity.
+    /// The image's identity: the hash of all that it says of itself, which has the layer's in it.
     pub(super) id: String,
-    /// The hash of its manifest, with the layers as they lie here.
-    pub(super) digest: String,
+    /// The hash of its one layer.
+    pub(super) layer: String,
     pub(super) archive_bytes: u64,
     pub(super) archive_sha256: String,
 }
@@ -50,19 +51,18 @@ pub(super) fn pack(variant: Variant, source: &Source) -> Result<Packed> {
     }
     run(build.arg("--file").arg(&recipe).arg(&folder))?;
 
-    let said = capture(buildah().args(["images", "--no-trunc", "--format", "{{.ID}} {{.Digest}}", &tag]))?;
-    let (id, digest) = said.trim().split_once(' ').with_context(|| format!("buildah said {said:?}"))?;
     let name = format!("rehearsekit-{}-{}.tar", source.version, variant.name());
-    let archive = top().join(name);
-    if archive.exists() {
-        fs::remove_file(&archive)?;
+    let (archive, raw) = (top().join(&name), top().join(format!("raw-{name}")));
+    if raw.exists() {
+        fs::remove_file(&raw)?;
     }
-    run(buildah().args(["push", &tag]).arg(format!("docker-archive:{}:{tag}", archive.display())))?;
+    run(buildah().args(["push", "--quiet", &tag]).arg(format!("docker-archive:{}", raw.display())))?;
     // It is in the file now; the copy in buildah's store would only fill the disk.
     run(buildah().args(["rmi", "--force", &tag]))?;
+    let (id, layer) = settle(&raw, &archive, &tag)?;
+    fs::remove_file(&raw)?;
     let (archive_bytes, archive_sha256) = hash(&archive)?;
-    let (id, digest) = (id.trim_start_matches("sha256:").to_owned(), digest.trim().to_owned());
-    Ok(Packed { tag, archive, id, digest, archive_bytes, archive_sha256 })
+    Ok(Packed { tag, archive, id, layer, archive_bytes, archive_sha256 })
 }
 
 fn buildah() -> Command {

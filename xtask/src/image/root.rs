@@ -90,6 +90,13 @@ impl Root {
         self.enter(path, origin, mode)
     }
 
+    /// The same for a file below `target/`, as another name of it: the libraries of CUDA have gigabytes.
+    fn link_file(&mut self, from: &Path, path: &str, origin: Origin) -> Result<()> {
+        let to = self.place(path)?;
+        fs::hard_link(from, &to).with_context(|| format!("could not link {}", from.display()))?;
+        self.enter(path, origin, 0o644)
+    }
+
     fn place(&self, path: &str) -> Result<PathBuf> {
         let to = self.folder.join(path);
         ensure!(!to.exists(), "{path} would be in the image twice");
@@ -157,7 +164,7 @@ impl Root {
     }
 
     fn libraries(&mut self, variant: Variant, program: &Path, wheels: &[Kept]) -> Result<()> {
-        let flat = variant.folder().join("libraries");
+        let flat = self.folder.with_file_name("libraries");
         let from_wheels = side_by_side(wheels, &flat)?;
         // cuDNN opens its parts and the compiler of kernels by name, which no loader can know of.
         let is_root = |name: &str| ["onnxruntime", "cudnn", "nvrtc"].iter().any(|word| name.contains(word));
@@ -208,7 +215,7 @@ impl Root {
         for (name, (path, wheel)) in &from_wheels {
             if found.libraries.contains_key(name) || needed_by_name.contains(name) {
                 let origin = Origin::Wheel(wheel.wheel.name.clone(), wheel.wheel.version.clone());
-                self.copy(path, &format!("{LIBRARIES}/{name}"), origin.clone(), 0o644)?;
+                self.link_file(path, &format!("{LIBRARIES}/{name}"), origin.clone())?;
                 used.insert(wheel.wheel.name.clone());
             }
         }
@@ -280,5 +287,71 @@ pub(super) fn hash(path: &Path) -> Result<(u64, String)> {
         hasher.update(&part[..read]);
         bytes += read as u64;
     }
-    Ok((bytes, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hex(&hasher.finalize())))
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::super::libraries::closed;
+    use super::*;
+    use crate::shell::on_path;
+
+    /// With this test for a program, and a wheel whose library is this test as well.
+    #[test]
+    fn a_folder_is_whole_the_same_each_time_and_missed_when_a_library_is_gone() {
+        if !on_path("dpkg-query") {
+            return; // Such a machine builds by the Containerfile.
+        }
+        let top = std::env::temp_dir().join(format!("root-{}", std::process::id()));
+        let (model, wheel) = (top.join("model"), top.join("wheel"));
+        for (folder, file) in [(&model, "manifest.toml"), (&wheel, "LICENSE")] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join(file), "text").unwrap();
+        }
+        let program = std::env::current_exe().unwrap();
+        for library in ["libonnxruntime.so.1", "libunused.so.1"] {
+            fs::copy(&program, wheel.join(library)).unwrap();
+        }
+        let of = super::super::wheels::Wheel {
+            name: "onnxruntime".to_owned(),
+            version: "1".to_owned(),
+            hashes: Vec::new(),
+        };
+        let wheels = [Kept { wheel: of, folder: wheel }];
+        let made = |name: &str| {
+            let mut root = Root::new(top.join(name).join("root")).unwrap();
+            root.fill(Variant::Cpu, &program, &wheels, &model).unwrap();
+            root
+        };
+        let (one, other) = (made("one"), made("other"));
+        assert_eq!(one.entries, other.entries);
+        for path in [
+            "etc/passwd",
+            "usr/bin/rehearsekit",
+            "usr/lib/rehearsekit/libonnxruntime.so.1",
+            "usr/share/doc/libc6/copyright",
+            "usr/share/doc/onnxruntime/LICENSE",
+            "usr/share/rehearsekit/models/spleeter-2stems/manifest.toml",
+        ] {
+            assert!(one.entries.contains_key(path), "{path} is missing in {:?}", one.entries.keys());
+        }
+        let bad =
+            |path: &&String| path.contains("unused") || path.ends_with("/sh") || path.contains("python");
+        assert_eq!(one.entries.keys().find(bad), None);
+
+        assert!(closed(&one.folder, LIBRARIES, &[]).unwrap().libraries.contains_key("libc.so.6"));
+        let c = one.entries.keys().find(|path| path.ends_with("/libc.so.6")).unwrap();
+        fs::remove_file(one.folder.join(c)).unwrap();
+        assert!(closed(&one.folder, LIBRARIES, &[]).is_err(), "the machine's own is none of the image's");
+        fs::remove_dir_all(top).unwrap();
+    }
 }

@@ -78,7 +78,7 @@ fn fetch_one(wheel: Wheel, into: &Path) -> Result<Kept> {
     ]);
     // Whatever Python is here, since the hashes are of these; the libraries inside know no Python.
     pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--abi", "none"]);
-    for tag in ["manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014"] {
+    for tag in ["manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux_2_12"] {
         pip.arg("--platform").arg(format!("{tag}_{}", std::env::consts::ARCH));
     }
     run(pip.arg("--require-hashes").arg("--dest").arg(&half).arg("--requirement").arg(&asked))?;
@@ -97,7 +97,10 @@ fn fetch_one(wheel: Wheel, into: &Path) -> Result<Kept> {
 fn kept_as(path: &str) -> Option<String> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let lower = name.to_ascii_lowercase();
-    let is_library = name.contains(".so") && !lower.contains("pybind") && !lower.contains("tensorrt");
+    let is_other = |word: &&str| lower.contains(word);
+    // Python's side, providers for other devices, and NVRTC's second edition.
+    let others = ["pybind", "tensorrt", ".alt.so"];
+    let is_library = name.contains(".so") && !others.iter().any(is_other);
     let is_licence = ["license", "notice", "thirdpartynotices"].iter().any(|word| lower.starts_with(word));
     (is_library || (is_licence && !path.contains("/include/"))).then(|| name.to_owned())
 }
@@ -150,6 +153,7 @@ mod tests {
             ("onnxruntime_gpu-1.26.0.dist-info/licenses/LICENSE", true),
             ("nvidia_cudnn_cu12-9.1.dist-info/License.txt", true),
             ("nvidia/cudnn/lib/libcudnn.so.9", true),
+            ("nvidia/cuda_nvrtc/lib/libnvrtc.alt.so.12", false),
             ("nvidia/cudnn/include/cudnn.h", false),
             ("onnxruntime/capi/onnxruntime_pybind11_state.so", false),
             ("onnxruntime/capi/libonnxruntime_providers_tensorrt.so", false),

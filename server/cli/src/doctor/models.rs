@@ -22,8 +22,8 @@ const TOLD_MILLIS: [u32; 3] = [250, 500, 1_500];
 const INFERENCES: usize = 3;
 const MOST_HOPS: usize = 32;
 
-/// Every model that is wanted or there; `runs`: also whether it works.
-pub(crate) fn examine(config: &Config, runs: bool) -> Vec<Finding> {
+/// Every model that is wanted or there, and whether it works, unless there is a reason not to run it.
+pub(crate) fn examine(config: &Config, not_run: Option<&str>) -> Vec<Finding> {
     let store = match Store::open(&config.data) {
         Ok(store) => store,
         Err(error) => return vec![Finding::failed("models", Trouble::DataUnusable, error.to_string())],
@@ -35,10 +35,10 @@ pub(crate) fn examine(config: &Config, runs: bool) -> Vec<Finding> {
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let engine = ModelEngine::new(config);
-    names.iter().map(|name| one(config, &store, &engine, name, runs)).collect()
+    names.iter().map(|name| one(config, &store, &engine, name, not_run)).collect()
 }
 
-fn one(config: &Config, store: &Store, engine: &ModelEngine, name: &str, runs: bool) -> Finding {
+fn one(config: &Config, store: &Store, engine: &ModelEngine, name: &str, not_run: Option<&str>) -> Finding {
     let check = format!("model {name}");
     let installed = match store.verified(name) {
         Ok(installed) => installed,
@@ -51,8 +51,8 @@ fn one(config: &Config, store: &Store, engine: &ModelEngine, name: &str, runs: b
         }
         Err(error) => return Finding::failed(&check, Trouble::DataUnusable, error.to_string()),
     };
-    if !runs {
-        let told = format!("{} files as they should be; not run", installed.files.len());
+    if let Some(why) = not_run {
+        let told = format!("{} files as they should be; {why}", installed.files.len());
         return Finding::good(&check, told);
     }
     let busy = ProgressBar::new_spinner();

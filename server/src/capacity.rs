@@ -43,7 +43,9 @@ pub fn capacity(engine: &dyn Engine, config: &Config, model: &str, budgets_milli
         let mut capacity = Capacity { budget_millis, players: 0, quality_db: None };
         while capacity.players < config.max_sessions {
             let ways = engine.ways(&spec).unwrap_or_default();
-            let Some(way) = ways.into_iter().find(|way| scheduler.admit(&way.demand).is_some()) else { break };
+            let Some(way) = ways.into_iter().find(|way| scheduler.admit(&way.demand).is_some()) else {
+                break;
+            };
             if capacity.players == 0 {
                 capacity.quality_db = way.quality_db;
             }

@@ -17,7 +17,9 @@ use rehearsekit_models::{
 
 use rehearsekit_schedule::{Cost, Demand};
 
-use super::{Chosen, Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way, choose_device};
+use super::{
+    Chosen, Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way, choose_device,
+};
 use crate::config::Config;
 
 /// The models of one server.

@@ -156,7 +156,11 @@ impl Ardour {
         screen.hand(&["windowactivate", "--sync", &window, "key", "alt+m", "sleep", "3"])?;
         // On a busy machine it may not take two clicks for a double one.
         for _ in 0..5 {
-            screen.at(&window, FIRST_PLUGIN, &["click", "--repeat", "2", "--delay", "80", "1", "sleep", "5"])?;
+            screen.at(
+                &window,
+                FIRST_PLUGIN,
+                &["click", "--repeat", "2", "--delay", "80", "1", "sleep", "5"],
+            )?;
             if screen.find("RehearseKit .*VST3").is_some() {
                 break;
             }

@@ -10,23 +10,26 @@ use rehearsekit_server::clients::ClientBook;
 
 use super::finding::{Finding, Trouble};
 
-/// This version did not exist before; seconds since 1970.
-const WRITTEN_AT: u64 = 1_793_491_200;
+/// This program did not exist before; seconds since 1970, as all times here. (June 2025.)
+const WRITTEN_AT: u64 = 1_748_736_000;
+/// When it was built, where the build was told: that of a reproducible image is.
+const BUILT_AT: Option<&str> = option_env!("SOURCE_DATE_EPOCH");
 /// So far a clock may have been put back since a client was paired.
 const PUT_BACK: Duration = Duration::from_secs(120);
 
 pub(crate) fn examine(data: &Path) -> Finding {
     let clients = ClientBook::of(data).read().unwrap_or_default();
     let paired_last = clients.iter().map(|client| client.paired_at).max();
-    judge(SystemTime::now(), paired_last, is_synchronized())
+    let made_at = BUILT_AT.and_then(|seconds| seconds.parse().ok()).unwrap_or(0).max(WRITTEN_AT);
+    judge(SystemTime::now(), made_at, paired_last, is_synchronized())
 }
 
-/// `paired_last`: when the youngest client was paired; `synchronized`: whether another clock is followed, if that is known.
-fn judge(now: SystemTime, paired_last: Option<u64>, synchronized: Option<bool>) -> Finding {
+/// `made_at`: when this program was; `paired_last`: when the youngest client was paired; `synchronized`: whether another clock is followed, if that is known.
+fn judge(now: SystemTime, made_at: u64, paired_last: Option<u64>, synchronized: Option<bool>) -> Finding {
     let check = "clock";
     let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let way = "set it, or better let it follow a time server (NTP); TrueNAS: System, General, NTP Servers";
-    if now < at(WRITTEN_AT) {
+    if now < at(made_at) {
         let told = format!("this machine's clock stands before this program was made: {way}");
         return Finding::failed(check, Trouble::ClockWrong, told);
     }
@@ -67,11 +70,12 @@ mod tests {
     fn a_clock_that_cannot_be_right_is_told() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let name = |finding: Finding| finding.verdict.trouble().map(Trouble::name);
-        let now = WRITTEN_AT + 1_000_000;
-        assert_eq!(name(judge(at(0), None, Some(true))), Some("clock-wrong"));
-        assert_eq!(name(judge(at(now), Some(now + 3_600), None)), Some("clock-wrong"));
-        assert_eq!(name(judge(at(now), Some(now + 60), None)), None);
-        assert_eq!(name(judge(at(now), Some(now - 60), Some(false))), Some("clock-alone"));
-        assert_eq!(name(judge(at(now), None, Some(true))), None);
+        let (made, now) = (WRITTEN_AT, WRITTEN_AT + 1_000_000);
+        assert_eq!(name(judge(at(0), made, None, Some(true))), Some("clock-wrong"));
+        assert_eq!(name(judge(at(now), now + 1, None, Some(true))), Some("clock-wrong"));
+        assert_eq!(name(judge(at(now), made, Some(now + 3_600), None)), Some("clock-wrong"));
+        assert_eq!(name(judge(at(now), made, Some(now + 60), None)), None);
+        assert_eq!(name(judge(at(now), made, Some(now - 60), Some(false))), Some("clock-alone"));
+        assert_eq!(name(judge(at(now), made, None, Some(true))), None);
     }
 }

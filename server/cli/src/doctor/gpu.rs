@@ -15,7 +15,8 @@ use super::finding::{Finding, Trouble};
 pub(crate) fn examine(config: &Config) -> Finding {
     let check = "device";
     let Gpu { cards, driver, library } = Gpu::look(Path::new("/"));
-    let facts = json!({ "device": config.device.to_string(), "cards": cards, "driver": driver, "libcuda": library });
+    let facts =
+        json!({ "device": config.device.to_string(), "cards": cards, "driver": driver, "libcuda": library });
     let finding = match choose_device(config) {
         Err(error) => Finding::failed(check, Trouble::GpuUnusable, error.to_string()),
         Ok(Chosen { unused: Some(trouble), .. }) => {

@@ -74,9 +74,17 @@ fn examine(config: &Config, quick: bool) -> Vec<Finding> {
     findings.push(gpu::examine(config));
     if is_usable {
         let runtime = runtime::examine(&config.data);
-        let runs = !quick && !runtime.has_failed();
+        let not_run = match ports::sessions(config) {
+            _ if runtime.has_failed() => Some("not run without ONNX Runtime".to_owned()),
+            _ if quick => Some("not run (--quick)".to_owned()),
+            // What is measured takes all cores, and would be wrong besides.
+            1.. => {
+                Some("not run, since somebody plays on this server: look again when nobody does".to_owned())
+            }
+            0 => None,
+        };
         findings.push(runtime);
-        findings.extend(models::examine(config, runs));
+        findings.extend(models::examine(config, not_run.as_deref()));
         folder::give_back(&config.data);
     }
     findings

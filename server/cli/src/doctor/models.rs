@@ -22,8 +22,8 @@ const TOLD_MILLIS: [u32; 3] = [250, 500, 1_500];
 const INFERENCES: usize = 3;
 const MOST_HOPS: usize = 32;
 
-/// Every model that is wanted or there; `runs`: also whether it works.
-pub(crate) fn examine(config: &Config, runs: bool) -> Vec<Finding> {
+/// Every model that is wanted or there, and whether it works, unless there is a reason not to run it.
+pub(crate) fn examine(config: &Config, not_run: Option<&str>) -> Vec<Finding> {
     let store = match Store::open(&config.data) {
         Ok(store) => store,
         Err(error) => return vec![Finding::failed("models", Trouble::DataUnusable, error.to_string())],
@@ -34,12 +34,15 @@ pub(crate) fn examine(config: &Config, runs: bool) -> Vec<Finding> {
         .extend(listed.filter(|name| !matches!(store.installed(name), Err(StoreError::NotInstalled { .. }))));
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    // Without a device, which has a finding of its own, there is nothing to run them on.
-    let engine = ModelEngine::new(config).ok().filter(|_| runs);
+    // A device that cannot be used has a finding of its own.
+    let engine = match not_run {
+        Some(why) => Err(why),
+        None => ModelEngine::new(config).map_err(|_| "not run, since there is no device for it"),
+    };
     names.iter().map(|name| one(config, &store, engine.as_ref(), name)).collect()
 }
 
-fn one(config: &Config, store: &Store, engine: Option<&ModelEngine>, name: &str) -> Finding {
+fn one(config: &Config, store: &Store, engine: Result<&ModelEngine, &&str>, name: &str) -> Finding {
     let check = format!("model {name}");
     let installed = match store.verified(name) {
         Ok(installed) => installed,
@@ -52,9 +55,12 @@ fn one(config: &Config, store: &Store, engine: Option<&ModelEngine>, name: &str)
         }
         Err(error) => return Finding::failed(&check, Trouble::DataUnusable, error.to_string()),
     };
-    let Some(engine) = engine else {
-        let told = format!("{} files as they should be; not run", installed.files.len());
-        return Finding::good(&check, told);
+    let engine = match engine {
+        Ok(engine) => engine,
+        Err(why) => {
+            let told = format!("{} files as they should be; {why}", installed.files.len());
+            return Finding::good(&check, told);
+        }
     };
     let busy = ProgressBar::new_spinner();
     busy.set_message(format!("running {name}; the first time, what it costs on this machine is measured"));

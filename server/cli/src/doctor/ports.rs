@@ -83,6 +83,13 @@ pub(crate) fn ask(http: SocketAddr, path: &str) -> Option<(String, String)> {
     head.starts_with("HTTP/1.").then(|| (head.to_owned(), body.to_owned()))
 }
 
+/// How many play on the server that runs here with this configuration; 0 where none runs.
+pub(crate) fn sessions(config: &Config) -> u64 {
+    let metrics = ask(config.http, "/metrics").map(|(_, text)| text).unwrap_or_default();
+    let count = metrics.lines().find_map(|line| line.strip_prefix("rehearsekit_sessions "));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
 /// Name and number of the process that holds a port, where Linux tells; of other users' processes only root is told.
 fn holder(proc: &Path, protocol: &str, port: u16) -> Option<(String, u32)> {
     let tables = [protocol.to_owned(), format!("{protocol}6")];

@@ -160,7 +160,7 @@ fn the_container_is_closed_and_told_what_it_understands() {
 fn mistakes_are_found() {
     let whole = crate::text(&files()[0]);
     for (from, to) in [
-        (version(), "9.9.9"),
+        ("localhost/rehearsekit:0", "localhost/rehearsekit:9"),
         ("user: \"568:568\"", "user: \"0:0\""),
         ("read_only: true", "read_only: false"),
         ("cap_drop: [ALL]", "cap_drop: [NET_RAW]"),

@@ -13,8 +13,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use extract::{Wanted, extract};
-pub(crate) use extract::{copy_checked, hash_file};
+pub(crate) use extract::hash_file;
+pub use extract::{Wanted, copy_checked, extract};
 
 use crate::manifest::SourceKind;
 
@@ -166,8 +166,13 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether somebody wants to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn check(&self) -> Result<(), FetchError> {
-        if self.0.load(Ordering::Relaxed) { Err(FetchError::Cancelled) } else { Ok(()) }
+        if self.is_cancelled() { Err(FetchError::Cancelled) } else { Ok(()) }
     }
 }
 

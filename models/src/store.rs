@@ -255,6 +255,10 @@ fn shipped_models() -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.parent()?.parent()?.join("share/rehearsekit/models"))
 }
 
+/// The models stay as they are while this lives.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "held for the lock in it")] Workshop);
+
 /// Where data is kept when nobody says otherwise: `$REHEARSEKIT_DATA`, else `$XDG_DATA_HOME/rehearsekit`, else
 /// `~/.local/share/rehearsekit`.
 ///
@@ -294,6 +298,14 @@ impl Store {
     fn folder(&self, name: &str) -> Option<PathBuf> {
         let places = std::iter::once(self.models()).chain(self.shipped.clone());
         places.map(|place| place.join(name)).find(|folder| folder.join(INSTALLED).is_file())
+    }
+
+    /// Keeps everybody else from changing the models until what is given is dropped, waiting for whoever does so now.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or the wait is cancelled.
+    pub fn hold(&self, cancel: &Cancel) -> Result<Hold, StoreError> {
+        Ok(Hold(Workshop::wait(&self.models(), cancel)?))
     }
 
     fn workshop(&self) -> Result<Workshop, StoreError> {

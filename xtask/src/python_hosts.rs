@@ -1,31 +1,35 @@
-//! The VST3 hosts that are Python packages, for the tests: fetched once, below `target/`, never into the system's or
+//! Python packages for the tests, the VST3 hosts among them: fetched once, below `target/`, never into the system's or
 //! the user's own packages.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::shell::{repository, run, target_dir};
 
-/// Where the tests look for them.
-fn folder() -> PathBuf {
-    target_dir().join("python-hosts")
-}
+/// What they are, the list of them, and the folder where the tests look for them.
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("the plugin hosts DawDreamer and pedalboard", "tests/hosts/python/requirements.txt", "python-hosts"),
+    ("check-jsonschema, with the schema of Compose", "tests/tests/deploy/requirements.txt", "python-schemas"),
+];
 
-/// Fetches the packages of `tests/hosts/python/requirements.txt`, unless those of just that list are there.
+/// Fetches the packages of each list, unless those of just that list are there.
 ///
 /// # Errors
 /// When pip cannot get them.
 pub(crate) fn prepare() -> Result<()> {
-    let list = repository().join("tests").join("hosts").join("python").join("requirements.txt");
+    PACKAGES.iter().try_for_each(|(what, list, folder)| fetch(what, list, folder))
+}
+
+fn fetch(what: &str, list: &str, folder: &str) -> Result<()> {
+    let list = repository().join(list);
     let wanted = std::fs::read(&list).with_context(|| format!("could not read {}", list.display()))?;
-    let folder = folder();
+    let folder = target_dir().join(folder);
     let seal = folder.join("requirements.txt");
     if std::fs::read(&seal).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
-    println!("  will fetch the plugin hosts DawDreamer and pedalboard from PyPI into {}", folder.display());
+    println!("  will fetch {what} from PyPI into {}", folder.display());
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
     }

@@ -32,7 +32,7 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
     let kit = Kit::for_tests()?;
     kit.pull(SPLEETER, false)?;
 
-    heading("The plugin in its bundles, and hosts for it");
+    heading("The plugin in its bundles, hosts for it, and what reads Compose");
     bundle::bundle_for_tests()?;
     python_hosts::prepare()?;
 

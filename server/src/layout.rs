@@ -112,12 +112,15 @@ pub fn check(data: &Path) -> Result<Option<u64>, LayoutError> {
 /// For a server that starts: refuses what [`check`] refuses, brings an older folder up to date, and takes note that the
 /// folder is in use.
 pub fn open(data: &Path) -> Result<InUse, LayoutError> {
+    // Before anything is made there; and once more when nobody can be replacing it.
+    check(data)?;
     let file = lock_file(data)?;
-    let held = file.try_lock_shared().map_err(|error| match error {
-        TryLockError::WouldBlock => LayoutError::Restoring { path: data.to_owned() },
-        TryLockError::Error(source) => LayoutError::Io { path: data.join(IN_USE), source },
-    });
-    held?;
+    match file.try_lock_shared() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(LayoutError::Restoring { path: data.to_owned() }),
+        // Some network file systems know no locks. Whoever restores there is told so and stops.
+        Err(TryLockError::Error(error)) => tracing::warn!(%error, "the data folder cannot be locked"),
+    }
     if check(data)? != Some(LAYOUT) {
         // Here an older layout is changed into today's, step by step. There is none yet.
         write(data, LAYOUT, PROGRAM)?;

@@ -12,10 +12,10 @@ use crate::failure::EXIT_CODES;
 #[command(after_help = format!(
     "Examples:\n  rehearsekit doctor\n  rehearsekit doctor --server closet --budget 180ms\n  \
      rehearsekit doctor --report for-the-bug-report.json\n\n\
-     On the server's machine it looks at everything a server needs; with --server, on a player's computer, at the way to\n\
-     that server: it plays some seconds of noise through it. Each finding says what to do; what is not well has a name\n\
-     that stays the same in all versions (such as port-taken), under which the troubleshooting guide explains it.\n\
-     Something that failed ends the command with 1, a warning does not.\n\n{EXIT_CODES}"
+     On the server's machine it looks at everything a server needs. With --server, on a player's computer, it looks at the \
+     way to that server and plays some seconds of noise through it. Each finding says what to do; what is not well has a \
+     name that stays the same in all versions (such as port-taken), under which the troubleshooting guide explains it. \
+     Models are not run while somebody plays. Something that failed ends the command with 1, a warning does not.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]

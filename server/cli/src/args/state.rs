@@ -11,8 +11,8 @@ use crate::failure::EXIT_CODES;
 #[command(after_help = format!(
     "Examples:\n  rehearsekit backup nas-2026-05.tar\n  rehearsekit backup small.tar --without-models\n  \
      docker exec rehearsekit rehearsekit backup - > nas-2026-05.tar\n\n\
-     The server may run and sessions may play meanwhile. The file holds the server's key: whoever has it can pose as\n\
-     this server, so keep it as you keep a key. Settings go along, whether they come from a file, the environment or\n\
+     The server may run and sessions may play meanwhile. The file holds the server's key: whoever has it can pose as \
+     this server, so keep it as you keep a key. Settings go along, whether they come from a file, the environment or \
      the command line; give here what `serve` is given there.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct BackupArgs {
@@ -32,7 +32,7 @@ pub(crate) struct BackupArgs {
 #[command(after_help = format!(
     "Examples:\n  rehearsekit restore nas-2026-05.tar --data /mnt/tank/rehearsekit\n  \
      docker run --rm --interactive --volume rehearsekit:/data rehearsekit restore - < nas-2026-05.tar\n\n\
-     No server may run in the folder. All of the file is checked before anything is put in place: identity, clients,\n\
+     No server may run in the folder. All of the file is checked before anything is put in place: identity, clients, \
      settings (as server.toml in the data folder, which any other way of setting beats) and models.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct RestoreArgs {

@@ -18,7 +18,7 @@ use rehearsekit_models::{
     fetch::runtime::installed_runtime,
     manifest::Family,
     plan::unet_geometry,
-    runtime::{Graph, Network, Runtime},
+    runtime::{Graph, Network, On, Runtime},
     store::{Content, Store},
 };
 use serde_json::{Value, json};
@@ -82,7 +82,8 @@ impl Bench {
         let geometry = unet_geometry(settings, settings.live_columns, hop, 1, settings.n_fft);
         let graph = unet_graph(&self.weights, geometry.columns, geometry.kept(), doubling)?;
         let tensors = self.weights.expected_tensors(geometry.columns, hop);
-        let network = Network::load(&self.runtime, "bench", Graph::Bytes(&graph), 1, &tensors)?;
+        let network =
+            Network::load(&self.runtime, "bench", Graph::Bytes(&graph), On::processor(1), &tensors)?;
         let pool = Arc::new(NetworkPool::new(vec![network]));
         let stream = |index: usize| Stream {
             kernel: UnetKernel::new(geometry.clone(), pool.clone(), self.wanted.clone()),

@@ -1,6 +1,6 @@
 //! What inference costs on this device: measured once, remembered in the data directory.
 //!
-//! The table is keyed by the device (processor and threads), the model and the geometry's cost key. A cost is
+//! The table is keyed by the device (processor and threads, or card), the model and the geometry's cost key. A cost is
 //! the lower quartile of a few runs while all workers run; how much a stall may add is the planner's business.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::CostTable;
+use crate::{Compute, ModelOptions, gpu, plan::CostTable};
 
 /// The remembered costs of one device.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ struct DeviceFile {
     loaded_micros: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// Where costs of this machine's processor, run on a number of threads, are kept.
+/// Where the costs of one of this machine's devices are kept.
 #[derive(Debug, Clone)]
 pub struct DeviceCosts {
     path: PathBuf,
@@ -32,10 +32,19 @@ pub struct DeviceCosts {
 }
 
 impl DeviceCosts {
-    /// The costs of this CPU with `threads` threads per inference, below the data directory.
-    pub fn of_cpu(data: &Path, threads: usize) -> Self {
+    /// The costs of what a model runs on, below the data directory.
+    pub fn of(data: &Path, options: &ModelOptions) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let device = format!("{}, {cores} cores, {threads} threads", processor_name());
+        let device = match options.compute {
+            Compute::Processor => format!("{}, {cores} cores, {} threads", processor_name(), options.threads),
+            Compute::Cuda(cuda) => {
+                format!(
+                    "{}{}",
+                    gpu::card_name(Path::new("/"), cuda.card),
+                    if cuda.tf32 { ", tf32" } else { "" }
+                )
+            }
+        };
         let file: String = device
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
@@ -83,7 +92,7 @@ mod tests {
     #[test]
     fn costs_are_remembered_and_garbage_is_measured_again() {
         let data = tempfile::tempdir().unwrap();
-        let costs = DeviceCosts::of_cpu(data.path(), 1);
+        let costs = DeviceCosts::of(data.path(), &ModelOptions::offline());
         assert!(costs.recall("m").is_empty());
         let table = CostTable::from([("hop-1".to_owned(), Duration::from_micros(16_000))]);
         costs.remember("m", &table).unwrap();

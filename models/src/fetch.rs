@@ -13,8 +13,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use extract::{Wanted, extract};
-pub(crate) use extract::{copy_checked, hash_file};
+pub(crate) use extract::hash_file;
+pub use extract::{Wanted, copy_checked, extract};
 
 use crate::manifest::SourceKind;
 
@@ -38,7 +38,8 @@ pub enum FetchError {
     },
     /// The client is not installed.
     #[error(
-        "{tool} is needed to fetch {package} and is not installed; install it (Debian: apt install {debian})"
+        "{tool} is needed to fetch {package} and is not installed; install it (Debian: apt install {debian}), or \
+         carry the model over from a machine that has it: rehearsekit models export there, rehearsekit models import here"
     )]
     ToolMissing {
         /// The client.
@@ -165,8 +166,13 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether somebody wants to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn check(&self) -> Result<(), FetchError> {
-        if self.0.load(Ordering::Relaxed) { Err(FetchError::Cancelled) } else { Ok(()) }
+        if self.is_cancelled() { Err(FetchError::Cancelled) } else { Ok(()) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Inference: from a model's manifest to separated stems.
 //!
 //! The way through this crate: [`manifest`] says what a model is, [`store`] keeps it on disk, [`fetch`] and
-//! [`convert`] bring it there; [`runtime`] is the only file that knows ONNX Runtime; [`families`] turn windows
+//! [`convert`] bring it there; [`runtime`] is the only file that knows ONNX Runtime, which runs
+//! them on a [`compute`] device ([`gpu`] says whether a card can be one); [`families`] turn windows
 //! of audio into stems; [`live`] makes a stream of any of them; [`pipeline`] adds the host's rate; [`batch`] runs
 //! several streams' hops as one; [`offline`]
 //! runs the same over a whole song and closes the sum; [`plan`] fits quality into a latency budget; [`model`]
@@ -10,10 +11,12 @@
 //! This crate must never open a socket, know about sessions or the wire, or print.
 
 pub mod batch;
+pub mod compute;
 pub mod convert;
 pub mod device;
 pub mod families;
 pub mod fetch;
+pub mod gpu;
 pub mod live;
 pub mod manifest;
 mod measure;
@@ -27,6 +30,7 @@ pub mod runtime;
 pub mod spectral;
 pub mod store;
 
+pub use compute::{Compute, Cuda};
 pub use model::{Model, ModelOptions};
 pub use offline::StemBlock;
 pub use pipeline::{LivePipeline, StemChunk};

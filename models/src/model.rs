@@ -11,7 +11,7 @@ use std::{
 use rehearsekit_audio::{Audio, SampleRate, StemSet};
 
 use crate::{
-    ModelError,
+    Compute, ModelError,
     convert::{
         htdemucs::{self, window_frames},
         unet::{Doubling, UnetWeights, unet_graph},
@@ -29,7 +29,7 @@ use crate::{
     pipeline::LivePipeline,
     plan::{self, CostTable, Geometry, Plan, PlanRefusal, PlanRequest},
     quality::{self, MeasuredQuality, Quality},
-    runtime::{Graph, Network, Runtime, RuntimeError},
+    runtime::{Graph, Network, On, Runtime, RuntimeError},
     store::{Content, Store},
 };
 
@@ -41,9 +41,11 @@ const CHECKING_RUNS: RangeInclusive<usize> = 3..=3;
 /// A device that now takes less than this share of what is remembered was busy when it was measured.
 const BUSY_THEN: f64 = 0.85;
 
-/// How a model uses the processor.
+/// What a model runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelOptions {
+    /// The device.
+    pub compute: Compute,
     /// Threads within one inference.
     pub threads: usize,
     /// Inferences that may run at the same time; each needs its own network in memory.
@@ -53,14 +55,16 @@ pub struct ModelOptions {
 impl ModelOptions {
     /// One inference at a time on all cores: for separating files.
     pub fn offline() -> Self {
-        Self { threads: cores(), workers: 1 }
+        Self { compute: Compute::Processor, threads: cores(), workers: 1 }
     }
 
-    /// For live sessions: a small model runs on one thread, once per core; a large one on all cores, once.
-    pub fn live(family: &Family) -> Self {
-        match family {
-            Family::SpectralUnet(_) => Self { threads: 1, workers: cores() },
-            Family::HybridDemucs(_) => Self { threads: cores(), workers: 1 },
+    /// For live sessions. On the processor a small model runs on one thread, once per core; a large one on all cores,
+    /// once. A card runs everything once: it is one device that works on one inference at a time.
+    pub fn live(family: &Family, compute: Compute) -> Self {
+        match (compute, family) {
+            (Compute::Cuda(_), _) => Self { compute, threads: 1, workers: 1 },
+            (Compute::Processor, Family::SpectralUnet(_)) => Self { compute, threads: 1, workers: cores() },
+            (Compute::Processor, Family::HybridDemucs(_)) => Self { compute, threads: cores(), workers: 1 },
         }
     }
 }
@@ -104,8 +108,12 @@ enum Variant {
 
 impl Model {
     /// The model `name` of `store`, its files checked by SHA-256, and ONNX Runtime loaded. Networks are built
-    /// when they are first needed; see [`Self::warm`]. `options` are chosen by family where they are `None`.
-    pub fn load(store: &Store, name: &str, options: Option<ModelOptions>) -> Result<Self, ModelError> {
+    /// when they are first needed; see [`Self::warm`]. What it runs on may depend on the model's family.
+    pub fn load(
+        store: &Store,
+        name: &str,
+        options: impl FnOnce(&Family) -> ModelOptions,
+    ) -> Result<Self, ModelError> {
         let installed = store.verified(name)?;
         let library = installed_runtime(store.data())?.ok_or(ModelError::NoRuntime)?;
         let runtime = Runtime::load(&library)?;
@@ -118,7 +126,7 @@ impl Model {
         let inner = Inner {
             stems: StemSet::new(&manifest.stems).map_err(|e| refused(e.to_string()))?,
             rate: SampleRate::new(manifest.rate_hz).map_err(|e| refused(e.to_string()))?,
-            options: options.unwrap_or_else(|| ModelOptions::live(&manifest.family)),
+            options: options(&manifest.family),
             name: manifest.name,
             family: manifest.family,
             quality: manifest.quality,
@@ -129,8 +137,8 @@ impl Model {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// How it uses the processor.
-    pub(crate) fn options(&self) -> ModelOptions {
+    /// What it runs on.
+    pub fn options(&self) -> ModelOptions {
         self.inner.options
     }
 
@@ -328,19 +336,20 @@ impl Model {
 
     fn network(&self, variant: &Variant) -> Result<Network, ModelError> {
         let Inner { name, stems, source, runtime, options, .. } = &*self.inner;
+        let on = On { compute: options.compute, threads: options.threads };
         let missing = |reason: String| RuntimeError::Graph { name: name.clone(), reason };
         match (variant, source) {
             (Variant::Unet { columns, kept }, NetworkSource::Unet(weights)) => {
                 let graph = unet_graph(weights, *columns, kept.clone(), Doubling::default())?;
                 let tensors = weights.expected_tensors(*columns, kept.len());
-                Ok(Network::load(runtime, name, Graph::Bytes(&graph), options.threads, &tensors)?)
+                Ok(Network::load(runtime, name, Graph::Bytes(&graph), on, &tensors)?)
             }
             (Variant::Hybrid { columns }, NetworkSource::Hybrid(files)) => {
                 let file = files
                     .get(columns)
                     .ok_or_else(|| missing(format!("it has no window of {columns} columns")))?;
                 let tensors = htdemucs::expected_tensors(*columns, stems.count());
-                Ok(Network::load(runtime, name, Graph::File(file), options.threads, &tensors)?)
+                Ok(Network::load(runtime, name, Graph::File(file), on, &tensors)?)
             }
             _ => Err(missing("its files are of another family than its manifest".to_owned()).into()),
         }

@@ -22,7 +22,7 @@ fn folder(variable: &str) -> PathBuf {
 
 fn model(name: &str) -> Model {
     let store = Store::open(&folder("REHEARSEKIT_DATA")).unwrap();
-    Model::load(&store, name, Some(ModelOptions::offline())).unwrap()
+    Model::load(&store, name, |_| ModelOptions::offline()).unwrap()
 }
 
 /// A FLAC recording as two planar channels.

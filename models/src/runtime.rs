@@ -10,11 +10,19 @@ use std::{
 
 use ort::{
     environment::Environment,
+    ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
     session::{Session, SessionOutputs, builder::GraphOptimizationLevel},
     value::{TensorRef, ValueType},
 };
+use prost::Message as _;
 
-use crate::convert::{ExpectedTensor, TensorSide};
+use crate::{
+    compute::{Compute, Cuda},
+    convert::{
+        ExpectedTensor, TensorSide,
+        onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto},
+    },
+};
 
 /// Why the runtime or a network could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +34,19 @@ pub enum RuntimeError {
         path: PathBuf,
         /// What the loader said.
         reason: String,
+    },
+    /// It loads, but it is older than what this program was made for.
+    #[error(
+        "ONNX Runtime at {path} is version {found}, but {needed} or later is needed; 'rehearsekit models pull' of any \
+         model brings the right one, and ONNXRUNTIME_LIBRARY may name another"
+    )]
+    Version {
+        /// The library's path.
+        path: PathBuf,
+        /// What it says it is.
+        found: String,
+        /// The oldest that would do.
+        needed: String,
     },
     /// Another copy was loaded earlier in this process.
     #[error("ONNX Runtime is already loaded from {0}; a process can hold only one")]
@@ -93,13 +114,35 @@ impl Runtime {
         }
         let refuse = |reason: String| RuntimeError::Library { path: library.to_owned(), reason };
         let environment = ort::init_from(library)
-            .map_err(|e| refuse(e.to_string()))?
+            .map_err(|error| match error {
+                ort::LoadDynamicError::BadVersion { version_str: found, path } => {
+                    RuntimeError::Version { path, found, needed: format!("1.{}", ort::MINOR_VERSION) }
+                }
+                error => refuse(error.to_string()),
+            })?
             .with_name("rehearsekit")
             .with_telemetry(false)
             .build()
             .map_err(|e| refuse(e.to_string()))?;
         *loaded = Some((library.to_owned(), environment.clone()));
         Ok(Self { environment })
+    }
+
+    /// Runs a network of nothing on the card, which needs the card, its driver and all libraries of CUDA.
+    pub(crate) fn try_card(&self, cuda: &Cuda) -> Result<(), RuntimeError> {
+        let name = "the trial";
+        let graph = trial();
+        let on = On { compute: Compute::Cuda(*cuda), threads: 1 };
+        let tensors = [ExpectedTensor::input("x", &[1]), ExpectedTensor::output("y", &[1])];
+        let mut network = Network::load(self, name, Graph::Bytes(&graph), on, &tensors)?;
+        let sum = network.run(&[("x", &[1], &[1.0])])?.slices()?.concat();
+        let wrong = || RuntimeError::Run { name: name.to_owned(), reason: format!("1 + 1 is {sum:?} on it") };
+        if sum == [2.0] { Ok(()) } else { Err(wrong()) }
+    }
+
+    /// What the library says of itself: version, commit and how it was built.
+    pub fn about(&self) -> &'static str {
+        ort::info()
     }
 }
 
@@ -111,6 +154,22 @@ pub enum Graph<'a> {
     Bytes(&'a [u8]),
 }
 
+/// What a network runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct On {
+    /// The device.
+    pub compute: Compute,
+    /// Threads of the processor, which does what the device cannot.
+    pub threads: usize,
+}
+
+impl On {
+    /// The processor, with so many threads.
+    pub fn processor(threads: usize) -> Self {
+        Self { compute: Compute::Processor, threads }
+    }
+}
+
 /// One loaded graph, run by one caller at a time.
 pub struct Network {
     name: String,
@@ -119,14 +178,14 @@ pub struct Network {
 }
 
 impl Network {
-    /// Loads `graph` to run on `threads` CPU threads, after checking that it has the tensors that are needed.
+    /// Loads `graph` to run `on` a device, after checking that it has the tensors that are needed.
     ///
     /// Spinning is off: a thread that spins for the next hop steals time from everybody else's (DESIGN §5).
     pub fn load(
         runtime: &Runtime,
         name: &str,
         graph: Graph<'_>,
-        threads: usize,
+        on: On,
         tensors: &[ExpectedTensor],
     ) -> Result<Self, RuntimeError> {
         if let Graph::File(path) = graph
@@ -135,7 +194,7 @@ impl Network {
             let reason = error.to_string();
             return Err(RuntimeError::Gone { name: name.to_owned(), path: path.to_owned(), reason });
         }
-        let session = build(runtime, graph, threads)
+        let session = build(runtime, graph, on)
             .map_err(|reason| RuntimeError::Graph { name: name.to_owned(), reason })?;
         for tensor in tensors {
             let found = match tensor.side {
@@ -187,23 +246,54 @@ impl Outputs<'_> {
     }
 }
 
-fn build(runtime: &Runtime, graph: Graph<'_>, threads: usize) -> Result<Session, String> {
+fn build(runtime: &Runtime, graph: Graph<'_>, on: On) -> Result<Session, String> {
     let text = |e: ort::Error<ort::session::builder::SessionBuilder>| e.to_string();
     let mut builder = Session::builder(&runtime.environment)
         .map_err(|e| e.to_string())?
         .with_optimization_level(GraphOptimizationLevel::Level3)
         .map_err(text)?
-        .with_intra_threads(threads)
+        .with_intra_threads(on.threads)
         .map_err(text)?
         .with_inter_threads(1)
         .map_err(text)?
         .with_intra_op_spinning(false)
         .map_err(text)?;
+    if let Compute::Cuda(cuda) = on.compute {
+        builder = builder.with_execution_providers([provider(cuda)]).map_err(text)?;
+    }
     match graph {
         Graph::File(path) => builder.commit_from_file(path),
         Graph::Bytes(bytes) => builder.commit_from_memory(bytes),
     }
     .map_err(|e| e.to_string())
+}
+
+/// CUDA as we use it; an error if it cannot be, never the processor in silence.
+fn provider(cuda: Cuda) -> ep::ExecutionProviderDispatch {
+    let provider = ep::CUDA::default()
+        .with_device_id(i32::try_from(cuda.card).unwrap_or(i32::MAX))
+        .with_tf32(cuda.tf32)
+        // Others share the card: no more memory than is needed, and no search for the quickest convolution, which takes
+        // seconds and gigabytes at every start.
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic);
+    let provider = match cuda.memory_bytes {
+        Some(bytes) => provider.with_memory_limit(bytes),
+        None => provider,
+    };
+    provider.build().error_on_failure()
+}
+
+/// y = x + x, for one number.
+fn trial() -> Vec<u8> {
+    let model = ModelProto::of(GraphProto {
+        name: Some("trial".to_owned()),
+        node: vec![NodeProto::new("Add", &["x", "x"], "y")],
+        input: vec![ValueInfoProto::floats("x", &[1])],
+        output: vec![ValueInfoProto::floats("y", &[1])],
+        ..GraphProto::default()
+    });
+    model.encode_to_vec()
 }
 
 fn check(name: &str, found: &[ort::value::Outlet], expected: &ExpectedTensor) -> Result<(), RuntimeError> {

@@ -2,7 +2,9 @@
 //!
 //! `DATA/models/NAME/` holds a model's manifest, its converted files and `installed.toml` with the SHA-256 of
 //! each. A model is there whole or not at all: everything is made in a staging folder on the same disk and
-//! renamed into place at the end. Nothing here loads or runs a model.
+//! renamed into place at the end. Models that came with the program (in a container image, say) lie in
+//! `PREFIX/share/rehearsekit/models/` for a program in `PREFIX/bin/`; they are read only, and one of the data folder
+//! with the same name goes before. Nothing here loads or runs a model.
 
 mod archive;
 mod install;
@@ -62,6 +64,14 @@ pub enum StoreError {
         licence: String,
         /// What it says.
         summary: String,
+    },
+    /// The model is part of what the program was installed with.
+    #[error("the model {name} came with this program, in {folder}, and takes no room in the data folder; it stays", folder = folder.display())]
+    Shipped {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        folder: PathBuf,
     },
     /// A stored file is not what was stored.
     #[error(
@@ -236,7 +246,18 @@ pub struct Listed {
 #[derive(Clone, Debug)]
 pub struct Store {
     data: PathBuf,
+    /// Models that came with the program.
+    shipped: Option<PathBuf>,
 }
+
+/// Where models that came with this program are.
+fn shipped_models() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.parent()?.join("share/rehearsekit/models"))
+}
+
+/// The models stay as they are while this lives.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "held for the lock in it")] Workshop);
 
 /// Where data is kept when nobody says otherwise: `$REHEARSEKIT_DATA`, else `$XDG_DATA_HOME/rehearsekit`, else
 /// `~/.local/share/rehearsekit`.
@@ -258,7 +279,7 @@ impl Store {
     /// # Errors
     /// When the folder cannot be made or written.
     pub fn open(data: &Path) -> Result<Self, StoreError> {
-        let store = Self { data: data.to_owned() };
+        let store = Self { data: data.to_owned(), shipped: shipped_models() };
         // Somebody else at work is no reason not to use what is there.
         drop(Workshop::take(&store.models())?);
         Ok(store)
@@ -273,6 +294,20 @@ impl Store {
         self.data.join("models")
     }
 
+    /// The folder of the model `name`, if there is one.
+    fn folder(&self, name: &str) -> Option<PathBuf> {
+        let places = std::iter::once(self.models()).chain(self.shipped.clone());
+        places.map(|place| place.join(name)).find(|folder| folder.join(INSTALLED).is_file())
+    }
+
+    /// Keeps everybody else from changing the models until what is given is dropped, waiting for whoever does so now.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or the wait is cancelled.
+    pub fn hold(&self, cancel: &Cancel) -> Result<Hold, StoreError> {
+        Ok(Hold(Workshop::wait(&self.models(), cancel)?))
+    }
+
     fn workshop(&self) -> Result<Workshop, StoreError> {
         Workshop::take(&self.models())?.ok_or_else(|| StoreError::Busy { folder: self.models() })
     }
@@ -282,13 +317,12 @@ impl Store {
     /// # Errors
     /// When it is not installed, or what is there is damaged.
     pub fn installed(&self, name: &str) -> Result<Installed, StoreError> {
-        let dir = self.models().join(name);
-        if !manifest::is_file_name(name) || !dir.join(INSTALLED).is_file() {
+        let Some(dir) = self.folder(name).filter(|_| manifest::is_file_name(name)) else {
             return Err(match self.known(name) {
                 Some(_) => StoreError::NotInstalled { name: name.to_owned() },
                 None => self.unknown(name),
             });
-        }
+        };
         let damaged = |reason: String| StoreError::Damaged { name: name.to_owned(), reason };
         let manifest = Manifest::read(&dir.join(MANIFEST)).map_err(|e| damaged(e.to_string()))?;
         let inventory = std::fs::read_to_string(dir.join(INSTALLED)).map_err(|e| damaged(e.to_string()))?;
@@ -353,10 +387,13 @@ impl Store {
     /// Removes the installed model `name`, whole or damaged.
     ///
     /// # Errors
-    /// When there is none, or another process is changing the store.
+    /// When there is none, it came with the program, or another process is changing the store.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let dir = self.models().join(name);
         if !manifest::is_file_name(name) || !dir.is_dir() {
+            if let Ok(installed) = self.installed(name) {
+                return Err(StoreError::Shipped { name: name.to_owned(), folder: installed.dir });
+            }
             return Err(match self.known(name) {
                 Some(_) => StoreError::NotInstalled { name: name.to_owned() },
                 None => self.unknown(name),

@@ -12,7 +12,7 @@ use rehearsekit_models::convert::unet::{self, Doubling, UnetWeights, unet_graph}
 use rehearsekit_models::convert::weights::read_weights;
 use rehearsekit_models::convert::{check_tensors, htdemucs};
 use rehearsekit_models::fetch::{Cancel, runtime::installed_runtime};
-use rehearsekit_models::runtime::{Graph, Network, Runtime};
+use rehearsekit_models::runtime::{Graph, Network, On, Runtime};
 use rehearsekit_models::store::{Content, PullOptions, Store, StoreError};
 
 const SPLEETER: &str = "spleeter-2stems";
@@ -57,7 +57,8 @@ fn masks(
 ) -> Vec<f32> {
     let graph = unet_graph(weights, columns, keep.clone(), doubling).unwrap();
     let tensors = weights.expected_tensors(columns, keep.len());
-    let mut network = Network::load(&runtime(), SPLEETER, Graph::Bytes(&graph), 1, &tensors).unwrap();
+    let mut network =
+        Network::load(&runtime(), SPLEETER, Graph::Bytes(&graph), On::processor(1), &tensors).unwrap();
     let shape = [1, 2, columns, unet::BINS];
     let outputs = network.run(&[(unet::INPUT, &shape, &magnitudes(columns))]).unwrap();
     outputs.slices().unwrap()[0].to_vec()
@@ -182,7 +183,8 @@ fn htdemucs_comes_in_every_window_and_keeps_its_weights_once() {
     let columns = 56;
     let tensors = htdemucs::expected_tensors(columns, 4);
     let mut network =
-        Network::load(&runtime(), "htdemucs", Graph::File(&windows[&columns]), 2, &tensors).unwrap();
+        Network::load(&runtime(), "htdemucs", Graph::File(&windows[&columns]), On::processor(2), &tensors)
+            .unwrap();
     let frames = htdemucs::window_frames(columns);
     let (wave, spectrum) = (vec![0.1; 2 * frames], vec![0.1; 4 * 2048 * columns]);
     let inputs: [(&str, &[usize], &[f32]); 2] = [
@@ -199,7 +201,7 @@ fn htdemucs_comes_in_every_window_and_keeps_its_weights_once() {
 #[test]
 fn a_network_whose_file_is_gone_is_named_with_the_way_to_get_it_back() {
     let gone = Path::new("/nowhere/window-56.onnx");
-    let told = match Network::load(&runtime(), "htdemucs", Graph::File(gone), 1, &[]) {
+    let told = match Network::load(&runtime(), "htdemucs", Graph::File(gone), On::processor(1), &[]) {
         Ok(_) => panic!("a file that is not there was loaded"),
         Err(error) => error.to_string(),
     };

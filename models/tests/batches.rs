@@ -7,14 +7,19 @@ use std::path::PathBuf;
 
 use rehearsekit_audio::SampleRate;
 use rehearsekit_models::{
-    LivePipeline, Model, ModelOptions, StemChunk, batch, manifest::Family, plan, plan::Geometry,
+    Compute, LivePipeline, Model, ModelOptions, StemChunk, batch, manifest::Family, plan, plan::Geometry,
     runtime::RuntimeError, store::Store,
 };
 
 fn model() -> Model {
     let data = std::env::var_os("REHEARSEKIT_DATA").expect("REHEARSEKIT_DATA must name the models' folder");
     let store = Store::open(&PathBuf::from(data)).unwrap();
-    Model::load(&store, "spleeter-2stems", Some(ModelOptions { threads: 1, workers: 1 })).unwrap()
+    Model::load(&store, "spleeter-2stems", |_| ModelOptions {
+        compute: Compute::Processor,
+        threads: 1,
+        workers: 1,
+    })
+    .unwrap()
 }
 
 fn stream(model: &Model, hop: usize, rate_hz: u32) -> LivePipeline {

@@ -61,7 +61,7 @@ impl Door<'_> {
     pub(crate) fn open_live(&self, spec: &OpenSpec) -> Result<Admitted, OpenRefusal> {
         for way in self.engine.ways(spec)? {
             // What has room now may have none a moment later, when its networks are loaded; so the room is taken first.
-            if let Ok(stream) = self.workers.admit(&way.demand) {
+            if let Some(stream) = self.workers.admit(&way.demand) {
                 return open(way, Seat::Live(stream));
             }
         }
@@ -104,8 +104,11 @@ impl Door<'_> {
         }
     }
 
+    /// Whether `spec` may be suggested.
     fn fits(&self, spec: &OpenSpec) -> bool {
-        self.engine.ways(spec).is_ok_and(|ways| ways.iter().any(|way| self.workers.fits(&way.demand)))
+        self.engine
+            .ways(spec)
+            .is_ok_and(|ways| ways.iter().any(|way| self.workers.fits_for_a_while(&way.demand)))
     }
 
     fn full(&self, spec: &OpenSpec) -> OpenRefusal {

@@ -2,10 +2,12 @@
 //! behind it over `rehearsekit_models`. Sessions know only the traits, so that the server's life cycle can
 //! be tested apart from any weights. This module must not know sockets, sessions or the wire.
 
+mod device;
 mod models;
 
 use std::time::Duration;
 
+pub use device::{Chosen, choose as choose_device};
 pub use models::ModelEngine;
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_schedule::Demand;
@@ -102,6 +104,10 @@ pub struct Way {
 
 /// All models of one server. Every call may block and is made on a thread that may.
 pub trait Engine: Send + Sync + 'static {
+    /// How many inferences each of its devices runs at a time, where the settings want `workers`.
+    fn lanes(&self, workers: usize) -> Vec<usize> {
+        vec![workers]
+    }
     /// Loads `model` and runs it once, so that the first session pays for nothing.
     fn warm(&self, model: &str) -> Result<(), EngineError>;
     /// The ways to run a session as `spec` wants it on devices that nobody else uses, the best first; at least one.

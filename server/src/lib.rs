@@ -7,6 +7,8 @@
 
 mod admission;
 mod announce;
+pub mod backup;
+pub mod capacity;
 pub mod clients;
 pub mod config;
 pub mod data_dir;
@@ -15,6 +17,7 @@ mod guests;
 mod hex;
 pub mod http;
 pub mod identity;
+pub mod layout;
 pub mod media;
 pub mod metrics;
 pub mod pairing;

@@ -62,8 +62,8 @@ impl Reasons {
 }
 
 /// Upper bounds of the histograms' buckets in seconds: from a tenth of a millisecond to a slow device's window.
-const BOUNDS: [f64; 14] =
-    [0.0001, 0.0003, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+const BOUNDS: [f64; 16] =
+    [0.0001, 0.0003, 0.001, 0.002, 0.003, 0.004, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 
 /// Durations in fixed buckets.
 #[derive(Debug, Default)]
@@ -121,6 +121,7 @@ pub struct Metrics {
     pub refused: Reasons,
     pub closed: Reasons,
     pub inference: Histogram,
+    pub queueing: Histogram,
     pub overhead: Histogram,
     pub health: sessions::Sessions,
 }
@@ -162,6 +163,7 @@ impl Metrics {
             refused: Reasons::default(),
             closed: Reasons::default(),
             inference: Histogram::default(),
+            queueing: Histogram::default(),
             overhead: Histogram::default(),
             health: sessions::Sessions::default(),
         }
@@ -254,8 +256,13 @@ impl Metrics {
         out.reasons("closed_total", "Sessions ended, by reason", "reason", &self.closed);
         out.histogram("inference_seconds", "Time inside the model per chunk", &self.inference);
         out.histogram(
+            "queueing_seconds",
+            "Time that a live hop waits because its lane has another to do",
+            &self.queueing,
+        );
+        out.histogram(
             "overhead_seconds",
-            "From the arrival of the last packet a chunk needs to the link, without the inference",
+            "From the arrival of the last packet a live chunk needs to the link, without queueing and inference",
             &self.overhead,
         );
         self.health.write(&mut out);

@@ -177,7 +177,7 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(
     write(path, &text, true)
 }
 
-fn make_folder(folder: &Path) -> Result<(), PrivateError> {
+pub(crate) fn make_folder(folder: &Path) -> Result<(), PrivateError> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -192,7 +192,7 @@ fn make_folder(folder: &Path) -> Result<(), PrivateError> {
     make().map_err(PrivateError::io(folder))
 }
 
-fn owner_only() -> OpenOptions {
+pub(crate) fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]
@@ -202,7 +202,7 @@ fn owner_only() -> OpenOptions {
 
 /// A command that root runs for a server of another user must not leave files which that server cannot read.
 #[cfg(unix)]
-fn belong_with(folder: &Path, file: &File) {
+pub(crate) fn belong_with(folder: &Path, file: &File) {
     use std::os::unix::fs::{MetadataExt as _, fchown};
     let (Ok(of), Ok(is)) = (fs::metadata(folder), file.metadata()) else { return };
     if (of.uid(), of.gid()) != (is.uid(), is.gid()) && rustix::process::geteuid().is_root() {
@@ -212,7 +212,7 @@ fn belong_with(folder: &Path, file: &File) {
 }
 
 #[cfg(not(unix))]
-fn belong_with(_folder: &Path, _file: &File) {}
+pub(crate) fn belong_with(_folder: &Path, _file: &File) {}
 
 #[cfg(unix)]
 fn check_modes(path: &Path, file: &File) -> Result<(), PrivateError> {

@@ -19,6 +19,7 @@ use crate::{
     engine::{Engine, ModelEngine},
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
+    layout::{self, LayoutError},
     metrics::Metrics,
     pairing::CODE_LIVES,
     private::PrivateError,
@@ -39,6 +40,9 @@ pub enum ServeError {
     /// The data folder.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// Its layout, or somebody else in it.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The server's key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -62,6 +66,9 @@ pub enum ServeError {
     /// A socket failed after it was bound.
     #[error("a socket failed: {0}")]
     Socket(#[source] io::Error),
+    /// The device that is asked for.
+    #[error("{0}")]
+    Device(String),
     /// A model cannot be loaded.
     #[error("cannot load the model {model}: {reason}")]
     Model {
@@ -142,7 +149,7 @@ pub async fn run(
     told: impl FnMut(Event) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let engine = Arc::new(ModelEngine::new(&config));
+    let engine = Arc::new(ModelEngine::new(&config).map_err(|error| ServeError::Device(error.0))?);
     run_with(listeners, config, engine, told, shutdown).await
 }
 
@@ -156,6 +163,7 @@ pub async fn run_with(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     data_dir::check(&config.data)?;
+    let _in_use = layout::open(&config.data)?;
     let identity = Identity::open(&config.data)?;
     let (quic_address, http_address) = listeners.addresses()?;
     let trust = Trust::open(&config.data, &config.server_name, listeners.nearness, quic_address)?;
@@ -166,7 +174,7 @@ pub async fn run_with(
 
     let metrics = Arc::new(Metrics::new());
     let (workers, threads) =
-        Workers::start(&[config.workers], metrics.clone()).map_err(ServeError::Socket)?;
+        Workers::start(&engine.lanes(config.workers), metrics.clone()).map_err(ServeError::Socket)?;
     let hosts = AllowedHosts::new(http_address.ip(), &config.http_hosts);
     let shared = Arc::new(Shared::new(config, engine, metrics, workers, trust));
     let (life, lives) = watch::channel(Life::On);

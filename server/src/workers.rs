@@ -12,14 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rehearsekit_schedule::{Cost, Demand, DeviceLoad, Hop, LaneId, Refused, Scheduler, StreamId};
+use rehearsekit_schedule::{Cost, Demand, DeviceLoad, Hop, LaneId, Scheduler, StreamId};
 
 use crate::metrics::Metrics;
 
 /// What lanes do. It tells whoever waits for it by itself.
 pub trait Task: Send + Sized + 'static {
-    /// Runs all of `batch`, alike by the scheduler's word, to their end.
-    fn run(batch: Vec<Self>);
+    /// Runs all of `batch`, alike by the scheduler's word, to their end. The lane had nothing else to do since `free`.
+    fn run(batch: Vec<Self>, free: Instant);
     /// It is not run.
     fn refuse(self, why: NotRun);
 }
@@ -99,15 +99,20 @@ impl<T: Task> Workers<T> {
         Ok((workers, WorkerThreads(threads)))
     }
 
-    /// Promises `demand` its deadlines, or says that it cannot.
-    pub fn admit(&self, demand: &Demand) -> Result<Stream<T>, Refused> {
+    /// Promises `demand` its deadlines; `None` if it cannot.
+    pub fn admit(&self, demand: &Demand) -> Option<Stream<T>> {
         let id = self.lanes.change(|scheduler| scheduler.admit(demand))?;
-        Ok(Stream { workers: self.clone(), id })
+        Some(Stream { workers: self.clone(), id })
     }
 
     /// Whether [`Self::admit`] would say yes.
     pub fn fits(&self, demand: &Demand) -> bool {
         self.lanes.lock().scheduler.fits(demand)
+    }
+
+    /// Whether it will most likely do so in a moment too.
+    pub fn fits_for_a_while(&self, demand: &Demand) -> bool {
+        self.lanes.lock().scheduler.fits_for_a_while(demand)
     }
 
     /// How each device fares.
@@ -202,7 +207,7 @@ impl<T: Task> Lanes<T> {
                 let start = Instant::now();
                 self.metrics.idle_micros.add(micros(start - idle_since));
                 // A task that panics has told whom it concerns; the lane must not end with it.
-                let _ = catch_unwind(AssertUnwindSafe(|| T::run(turn.run)));
+                let _ = catch_unwind(AssertUnwindSafe(|| T::run(turn.run, idle_since)));
                 idle_since = Instant::now();
                 self.metrics.busy_micros.add(micros(idle_since - start));
             }
@@ -240,7 +245,7 @@ mod tests {
     }
 
     impl Task for Named {
-        fn run(batch: Vec<Self>) {
+        fn run(batch: Vec<Self>, _: Instant) {
             for task in batch {
                 if let Some(gate) = task.gate {
                     let _ = gate.recv();
@@ -345,7 +350,7 @@ mod tests {
         let house = House::new(1);
         let heavy = Demand { period: Duration::from_millis(2), ..demand() };
         let stream = house.workers.admit(&heavy).unwrap();
-        assert!(!house.workers.fits(&heavy) && house.workers.admit(&heavy).is_err());
+        assert!(!house.workers.fits(&heavy) && house.workers.admit(&heavy).is_none());
         assert!(house.metrics.promised_millionths.get() > 400_000);
         drop(stream);
         assert!(house.workers.fits(&heavy));

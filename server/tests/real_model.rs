@@ -49,7 +49,7 @@ fn song(frames: usize) -> Vec<f32> {
 #[test]
 fn a_skipped_hop_is_missing_and_the_rest_is_as_it_was() {
     let (_data, config) = borrowed();
-    let engine = ModelEngine::new(&config);
+    let engine = ModelEngine::new(&config).unwrap();
     engine.warm("spleeter-2stems").unwrap();
     for rate in [SampleRate::HZ_44100, SampleRate::HZ_48000] {
         let spec = OpenSpec {
@@ -93,7 +93,7 @@ fn a_skipped_hop_is_missing_and_the_rest_is_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_changes_not_a_bit() {
     let (data, config) = borrowed();
-    let engine = Arc::new(ModelEngine::new(&config));
+    let engine = Arc::new(ModelEngine::new(&config).unwrap());
     let mut server = TestServer::with(data, config, engine.clone()).await;
     assert_eq!(within(server.events.recv()).await, Some(Event::Ready));
 
@@ -144,7 +144,8 @@ async fn the_link_changes_not_a_bit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_holds_exactly_if_a_session_of_that_budget_opens() {
     let (data, config) = borrowed();
-    let mut server = TestServer::with(data, config.clone(), Arc::new(ModelEngine::new(&config))).await;
+    let mut server =
+        TestServer::with(data, config.clone(), Arc::new(ModelEngine::new(&config).unwrap())).await;
     assert_eq!(within(server.events.recv()).await, Some(Event::Ready));
     let wanted: Vec<u32> = [10, 50, 93, 132, 180, 250, 500, 1_000, 2_500].map(|millis| millis * 48).to_vec();
     let ask = async |budget_frames: u32| {
@@ -191,7 +192,7 @@ async fn an_offer_holds_exactly_if_a_session_of_that_budget_opens() {
 async fn a_model_that_is_not_installed_is_told_with_the_way_to_get_it() {
     let data = tempfile::tempdir().unwrap();
     let config = config(data.path(), &[]);
-    let engine = Arc::new(ModelEngine::new(&config));
+    let engine = Arc::new(ModelEngine::new(&config).unwrap());
     let told = TestServer::with(data, config, engine).await.ends().await.unwrap_err().to_string();
     assert!(told.starts_with("cannot load the model spleeter-2stems: "), "{told}");
     assert!(told.contains("models pull"), "{told}");

@@ -7,6 +7,7 @@ mod bundle;
 mod daw_check;
 mod demo;
 mod house;
+mod image;
 mod kit;
 mod lan_check;
 mod python_hosts;
@@ -62,6 +63,11 @@ enum Command {
         after_help = "Example:\n  cargo xtask lan-check\n\nNeeds root, or sudo without a password; installs a screen without a monitor."
     )]
     LanCheck,
+    /// Build the server's container image from scratch, below target/image, and see it run (Linux)
+    #[command(after_help = "Example:\n  cargo xtask image\n  cargo xtask image --cuda\n  \
+                            cargo xtask image --check --json\n\nThe image is a file for `docker load` and `podman load`. \
+                            Installs buildah, and for --check podman.")]
+    Image(image::Args),
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -88,6 +94,7 @@ fn run(command: Command) -> Result<()> {
         Command::Install => bundle::install(),
         Command::DawCheck => daw_check::check(),
         Command::LanCheck => lan_check::check(),
+        Command::Image(args) => image::run_image(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

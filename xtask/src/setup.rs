@@ -121,6 +121,20 @@ const DAW: &[Need] = &[
     Need { package: "imagemagick", programs: &["import"], library: None, why: "photographs the screen" },
 ];
 
+/// For packing an image.
+const IMAGE: &[Need] = &[Need {
+    package: "buildah",
+    programs: &["buildah"],
+    library: None,
+    why: "makes a container image of a folder, without a daemon",
+}];
+
+/// For running one.
+const IMAGE_CHECK: &[Need] = &[
+    Need { package: "podman", programs: &["podman"], library: None, why: "runs the image as a NAS would" },
+    Need { package: "runc", programs: &["runc"], library: None, why: "podman starts containers with it" },
+];
+
 /// What a run of xtask is going to do with the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -134,6 +148,12 @@ pub(crate) enum Purpose {
     Daw,
     /// Build the plugin, work with `spleeter-2stems`, and show its window on a LAN of network namespaces.
     Lan,
+    /// Lay out what an image holds.
+    ImageFolder,
+    /// The same, and pack it.
+    Image,
+    /// The same, and run it on a LAN of network namespaces.
+    ImageCheck,
     /// Build everything, work with `spleeter-2stems`, put the plugin into hosts, photograph its window, and make LANs.
     Everything,
 }
@@ -149,6 +169,9 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
         Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW],
         Purpose::Lan => &[BUILD, PIP, on_linux(PLUGIN), DAW, LAN],
+        Purpose::ImageFolder => &[BUILD, PIP],
+        Purpose::Image => &[BUILD, PIP, IMAGE],
+        Purpose::ImageCheck => &[BUILD, PIP, IMAGE, IMAGE_CHECK, LAN],
         Purpose::Everything => {
             &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN)]
         }

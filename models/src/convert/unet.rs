@@ -21,7 +21,7 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
+use super::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::weights::read_weights;
 use super::{ConvertError, ExpectedTensor, Tensor};
 pub use doubling::Doubling;
@@ -44,8 +44,6 @@ const UP_CHANNELS: [usize; LEVELS] = [256, 128, 64, 32, 16, 1];
 const MASK_EPSILON: f32 = 1e-10;
 const NORM_EPSILON: f32 = 1e-3;
 const NORM_PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-const OPSET: i64 = 17;
-const IR_VERSION: i64 = 8;
 
 /// The weights of one U-Net per stem, in the manifest's order, each checked to be complete; or a user's own
 /// graph in their place.
@@ -220,20 +218,14 @@ pub fn unet_graph(
     graph.masks(&squares);
 
     let masks = [2 * weights.stems(), keep.len(), BINS];
-    let model = ModelProto {
-        ir_version: Some(IR_VERSION),
-        producer_name: Some("rehearsekit".to_owned()),
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
-        graph: Some(GraphProto {
-            name: Some("spectral_unet".to_owned()),
-            node: graph.nodes,
-            initializer: graph.initializers,
-            input: vec![ValueInfoProto::batched_floats(INPUT, &[2, columns, BINS])],
-            output: vec![ValueInfoProto::batched_floats(OUTPUT, &masks)],
-            ..GraphProto::default()
-        }),
-        ..ModelProto::default()
-    };
+    let model = ModelProto::of(GraphProto {
+        name: Some("spectral_unet".to_owned()),
+        node: graph.nodes,
+        initializer: graph.initializers,
+        input: vec![ValueInfoProto::batched_floats(INPUT, &[2, columns, BINS])],
+        output: vec![ValueInfoProto::batched_floats(OUTPUT, &masks)],
+        ..GraphProto::default()
+    });
     Ok(model.encode_to_vec())
 }
 

@@ -91,7 +91,7 @@ fn take(from: impl Read, file: &Wanted, cancel: &Cancel) -> Result<(), FetchErro
 }
 
 /// Copies `from` into a new file at `to`, waits until it is on the disk, and returns its SHA-256.
-pub(crate) fn copy_checked(from: impl Read, to: &Path, cancel: &Cancel) -> Result<String, FetchError> {
+pub fn copy_checked(from: impl Read, to: &Path, cancel: &Cancel) -> Result<String, FetchError> {
     let mut file = File::create_new(to).map_err(FetchError::io(to))?;
     let hash = pass(from, cancel, to, |bytes| file.write_all(bytes))?;
     file.sync_all().map_err(FetchError::io(to))?;

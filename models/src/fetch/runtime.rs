@@ -109,6 +109,30 @@ pub(crate) fn build_here() -> Option<String> {
     here().ok().map(|here| here.build())
 }
 
+/// The version of ONNX Runtime that this program needs on this machine; `None` when none is known for it.
+pub fn needed_version() -> Option<String> {
+    here().ok().map(|here| here.runtime.version)
+}
+
+/// The versions of ONNX Runtime that `data` holds, whole or not, by the names of their folders.
+pub fn stored_versions(data: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(data.join("runtime")).into_iter().flatten().flatten();
+    let version = |folder: std::fs::DirEntry| {
+        Some(folder.file_name().to_str()?.strip_prefix("onnxruntime-")?.to_owned())
+    };
+    let mut versions: Vec<String> = folders.filter_map(version).collect();
+    versions.sort();
+    versions
+}
+
+/// The files of the library in `data`, checked: what has to go along where a model goes; none when there is none.
+///
+/// # Errors
+/// When the library is damaged or cannot be read.
+pub fn stored_files(data: &Path) -> Result<Vec<PathBuf>, FetchError> {
+    Ok(to_carry(data)?.map(|carried| carried.files).unwrap_or_default())
+}
+
 /// The library in `data`, checked; `None` when there is none. One that the override names stays at home: nobody
 /// has checked it.
 pub(crate) fn to_carry(data: &Path) -> Result<Option<Carried>, FetchError> {

@@ -282,3 +282,25 @@ fn a_stored_model_is_run_as_this_version_runs_it() {
         assert_eq!(as_stored(&own), own);
     }
 }
+
+#[test]
+fn a_model_that_came_with_the_program_is_there_stays_and_gives_way_to_ones_own() {
+    let (data, other, own) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifest = own_model(own.path(), "mine", false);
+    let there = Store::open(other.path()).unwrap();
+    there.import_manifest(&manifest, &PullOptions::default(), &mut quiet()).unwrap();
+    let mut store = Store::open(data.path()).unwrap();
+    store.shipped = Some(other.path().join("models"));
+
+    assert_eq!(store.verified("mine").unwrap().dir, other.path().join("models/mine"));
+    let error = store.remove("mine").unwrap_err().to_string();
+    assert!(error.contains("came with this program"), "{error}");
+    store.export("mine", &own.path().join("mine.tar"), &Cancel::new(), &mut quiet()).unwrap();
+
+    store.import_manifest(&manifest, &PullOptions::default(), &mut quiet()).unwrap();
+    assert_eq!(store.installed("mine").unwrap().dir, data.path().join("models/mine"));
+    store.remove("mine").unwrap();
+    assert!(matches!(store.remove("mine"), Err(StoreError::Shipped { .. })));
+    there.verified("mine").unwrap();
+}

@@ -1,6 +1,10 @@
 //! The command line: every command, option and its help. Names here are a contract with scripts.
 
+mod doctor;
+mod health;
 mod load;
+mod reach;
+mod state;
 mod trust;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -10,7 +14,11 @@ use rehearsekit_audio::Budget;
 use rehearsekit_server::media::StemFormat;
 
 use crate::failure::EXIT_CODES;
+pub(crate) use doctor::DoctorArgs;
+pub(crate) use health::HealthArgs;
 pub(crate) use load::LoadArgs;
+pub(crate) use reach::ReachArgs;
+pub(crate) use state::{BackupArgs, RestoreArgs};
 pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
 
 /// Separates songs into stems: live through a server, or whole files at their best.
@@ -47,8 +55,14 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Show the server's configuration
     Config(ConfigArgs),
-    /// Check this machine: everything a start-up checks, and one real inference per model
+    /// Look for what is wrong on this machine or on the way to a server, and say what to do
     Doctor(DoctorArgs),
+    /// Ask the server of this machine whether it is ready, for a container's health check
+    Health(HealthArgs),
+    /// Write identity, clients, settings and models into one file, while the server runs
+    Backup(BackupArgs),
+    /// Make the server of such a file out of an empty data folder
+    Restore(RestoreArgs),
 }
 
 #[derive(Args)]
@@ -95,10 +109,8 @@ pub(crate) enum Pace {
 pub(crate) struct StreamArgs {
     /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
     pub(crate) song: PathBuf,
-    /// The server, as HOST:PORT or by the name of one this computer is paired with [default: the one paired with or
-    /// used last, else 127.0.0.1:7433]
-    #[arg(long, value_name = "SERVER", default_value = "", hide_default_value = true)]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
     /// Which model [default: the server's]
     #[arg(long, default_value = "")]
     pub(crate) model: String,
@@ -123,12 +135,6 @@ pub(crate) struct StreamArgs {
     /// Begin the song again at its end (needs --seconds)
     #[arg(long = "loop", requires = "seconds")]
     pub(crate) looped: bool,
-    /// SHA-256 of the server's certificate, as `serve` prints it: this one and no other
-    #[arg(long, value_name = "SHA256")]
-    pub(crate) fingerprint: Option<String>,
-    /// Wait this long for the server before giving up
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
-    pub(crate) connect_timeout: Duration,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -346,16 +352,6 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Args)]
-#[command(after_help = format!("Example:\n  rehearsekit doctor\n\n{EXIT_CODES}"))]
-pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) settings: SettingArgs,
-    /// Print as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// A stretch of time, as START:LEN in seconds.

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rehearsekit_server::config::{Config, Flag, Sources, Value};
+use rehearsekit_server::{
+    config::{Config, Flag, Sources, Value},
+    layout::{self, LayoutError},
+};
 use serde_json::json;
 
 use crate::{
@@ -56,12 +59,34 @@ pub(crate) fn load(settings: &SettingArgs, data: Option<&Path>) -> Result<Config
         let value = Value::List(settings.model.clone());
         flags.push(Flag { name: "--model".to_owned(), key: "models".to_owned(), value });
     }
-    Config::load(&Sources::of_process(settings.config.clone(), flags)).map_err(Failure::usage)
+    Config::load(&Sources::of_process(settings.config.clone(), flags)).map_err(|error| {
+        match newer_state(data) {
+            // Settings that only a later version knows lie there because of it.
+            Some(newer) => Failure::usage(newer),
+            None => Failure::usage(error),
+        }
+    })
 }
 
-/// The data folder that the server on this machine would use too.
+/// Whether a later version has written the data folder, as far as that is known without any settings.
+pub(crate) fn newer_state(data: Option<&Path>) -> Option<LayoutError> {
+    let folder = named_folder(data).or_else(|| Sources::of_process(None, Vec::new()).data_folder())?;
+    layout::check(&folder).err().filter(|error| matches!(error, LayoutError::Newer { .. }))
+}
+
+/// The folder that the command line or the environment names; what stands in it has no say.
+pub(crate) fn named_folder(data: Option<&Path>) -> Option<PathBuf> {
+    let by_variable =
+        || std::env::var_os("REHEARSEKIT_DATA").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = data.map(Path::to_owned).or_else(by_variable)?;
+    std::path::absolute(path).ok()
+}
+
+/// The data folder that the server on this machine would use too. One that a later version has written is left alone.
 pub(crate) fn data_folder(data: Option<&Path>) -> Result<PathBuf, Failure> {
-    Ok(load(&SettingArgs::default(), data)?.data)
+    let folder = load(&SettingArgs::default(), data)?.data;
+    layout::check(&folder).map_err(Failure::usage)?;
+    Ok(folder)
 }
 
 /// The same for a command that leaves something there for the server; a folder nobody has made is a typing error.

@@ -20,5 +20,5 @@ pub(crate) fn load_model(data: Option<&Path>, name: &str, threads: Option<usize>
 pub(crate) fn load_from(store: &Store, name: &str, threads: Option<usize>) -> Result<Model, Failure> {
     let offline = ModelOptions::offline();
     let options = ModelOptions { threads: threads.unwrap_or(offline.threads).max(1), ..offline };
-    Model::load(store, name, Some(options)).map_err(Failure::input)
+    Model::load(store, name, |_| options).map_err(Failure::input)
 }

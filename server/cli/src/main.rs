@@ -1,9 +1,11 @@
-//! The `rehearsekit` command: separate, stream, load, eval, serve, servers, pair, clients, models, config, doctor.
+//! The `rehearsekit` command: separate, stream, load, eval, serve, servers, pair, clients, models, config, doctor, health,
+//! backup, restore.
 //!
 //! Results go to stdout (one JSON document with `--json`), everything else to stderr. This crate must never
 //! hold logic that the plugin or the server would need too: it parses, calls the libraries and reports.
 
 mod args;
+mod backup;
 mod client;
 mod clients;
 mod config;
@@ -11,6 +13,7 @@ mod doctor;
 mod engine;
 mod eval;
 mod failure;
+mod health;
 mod interrupt;
 mod load;
 mod models;
@@ -50,6 +53,9 @@ fn main() -> ExitCode {
         Command::Models(args) => models::run(args, data),
         Command::Config(args) => config::run(args, data),
         Command::Doctor(args) => doctor::run(args, data),
+        Command::Health(args) => health::run(args, data),
+        Command::Backup(args) => backup::back_up(args, data),
+        Command::Restore(args) => backup::restore(args, data),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -57,7 +57,7 @@ async fn shutdown() {
 
 fn failure(error: ServeError) -> Failure {
     match error {
-        ServeError::DataDir(_) | ServeError::Listen { .. } => Failure::usage(error),
+        ServeError::DataDir(_) | ServeError::Layout(_) | ServeError::Listen { .. } => Failure::usage(error),
         ServeError::Model { .. } => Failure::input(error),
         _ => Failure::run(error),
     }

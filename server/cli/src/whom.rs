@@ -12,6 +12,8 @@ use crate::failure::Failure;
 pub(crate) struct Whom {
     pub(crate) target: Target,
     pub(crate) finder: Finder,
+    /// Who looks for it, where it is somebody who announces itself.
+    pub(crate) browser: Option<Arc<Browser>>,
 }
 
 impl Whom {
@@ -21,11 +23,9 @@ impl Whom {
         let known = KnownServers::of_user().and_then(|file| file.list()).map_err(Failure::usage)?;
         let target = Target::of(Some(server), fingerprint, &known);
         // A server with an identity may have moved since it was met.
-        let finder = match target.fingerprint() {
-            Some(_) => finder(Arc::new(Browser::start())),
-            None => Finder::default(),
-        };
-        Ok(Self { target, finder })
+        let browser = target.fingerprint().map(|_| Arc::new(Browser::start()));
+        let finder = browser.clone().map_or_else(Finder::default, finder);
+        Ok(Self { target, finder, browser })
     }
 
     /// What to call it.

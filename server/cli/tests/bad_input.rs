@@ -199,7 +199,7 @@ fn wrong_usage() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 22] = [
         &["separate"],
         &["stream"],
         &["eval"],
@@ -219,6 +219,9 @@ fn every_command_explains_itself_with_an_example() {
         &["config"],
         &["config", "show"],
         &["doctor"],
+        &["health"],
+        &["backup"],
+        &["restore"],
     ];
     for command in commands {
         let output = rehearsekit().args(command).arg("--help").output().unwrap();

@@ -23,7 +23,6 @@ mod scheduler;
 use std::time::Duration;
 
 pub use observe::Observed;
-pub use place::Refused;
 pub use scheduler::Scheduler;
 
 /// Time since any fixed moment.

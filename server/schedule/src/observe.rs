@@ -8,8 +8,10 @@ use std::{
 
 use crate::Cost;
 
-/// So many of the last inferences tell how fast a device is now.
-const RECENT: usize = 15;
+/// So many of the last inferences tell how fast a device is at this moment.
+const RECENT: usize = 5;
+/// So many tell how fast it is in these seconds; a short stall is forgotten in them.
+const STEADY: usize = 127;
 /// So many of each kind tell of their slowest; below [`ENOUGH`] nothing is known.
 const REMEMBERED: usize = 512;
 const ENOUGH: usize = 100;
@@ -19,9 +21,13 @@ const LOOK: usize = 20;
 const STALL: f64 = 0.5;
 
 /// The last inferences of one device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Observed {
-    recent: VecDeque<f64>,
+    ratios: VecDeque<f64>,
+    /// How many times longer than usual inferences take in these seconds, at least 1; a short stall does not show.
+    pub(crate) slowness: f64,
+    /// The same for this very moment.
+    pub(crate) slowness_now: f64,
     kinds: BTreeMap<u64, Kind>,
 }
 
@@ -33,11 +39,23 @@ struct Kind {
     stall: Option<f64>,
 }
 
+impl Default for Observed {
+    fn default() -> Self {
+        Self { ratios: VecDeque::new(), slowness: 1.0, slowness_now: 1.0, kinds: BTreeMap::new() }
+    }
+}
+
 impl Observed {
     /// One inference of `count` hops took so long.
     pub(crate) fn note(&mut self, cost: &Cost, count: usize, took: Duration) {
         let ratio = took.as_secs_f64() / cost.of(count).as_secs_f64().max(1e-6);
-        push(&mut self.recent, ratio, RECENT);
+        push(&mut self.ratios, ratio, STEADY);
+        if self.ratios.len() >= STEADY / 4 {
+            self.slowness = self.median_of_last(STEADY);
+        }
+        if self.ratios.len() >= RECENT {
+            self.slowness_now = self.median_of_last(RECENT);
+        }
         let kind = self.kinds.entry(cost.kind).or_default();
         push(&mut kind.ratios, ratio, REMEMBERED);
         kind.noted += 1;
@@ -46,9 +64,9 @@ impl Observed {
         }
     }
 
-    /// How many times longer than usual inferences take at present; at least 1.
-    pub fn slowness(&self) -> f64 {
-        if self.recent.len() < RECENT { 1.0 } else { quantile(&self.recent, 0.5).max(1.0) }
+    fn median_of_last(&self, count: usize) -> f64 {
+        let last = self.ratios.iter().rev().take(count).copied().collect();
+        quantile(&last, 0.5).max(1.0)
     }
 
     /// What the slowest inference of a hundred takes beyond a usual one.
@@ -86,11 +104,13 @@ mod tests {
         for n in 0..400 {
             seen.note(&cost, 1, Duration::from_millis(if n % 50 == 0 { 90 } else { 20 }));
         }
-        assert_eq!(seen.slowness(), 1.0);
+        assert_eq!((seen.slowness, seen.slowness_now), (1.0, 1.0));
         assert_eq!(seen.stall(&cost), Duration::from_millis(70));
-        for _ in 0..8 {
-            seen.note(&cost, 1, Duration::from_millis(60));
-        }
-        assert!((seen.slowness() - 3.0).abs() < 1e-9);
+        let mut slow = |count: usize| {
+            (0..count).for_each(|_| seen.note(&cost, 1, Duration::from_millis(60)));
+            (seen.slowness, seen.slowness_now)
+        };
+        assert_eq!(slow(8), (1.0, 3.0), "a moment");
+        assert_eq!(slow(STEADY / 2), (3.0, 3.0));
     }
 }

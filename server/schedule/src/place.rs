@@ -14,13 +14,6 @@ pub(crate) const MARGIN: f64 = 1.08;
 /// Hops may come so much closer together than their period: one that was late catches up.
 pub(crate) const SPACING: f64 = 0.97;
 
-/// Why a stream is not admitted.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Refused {
-    /// Share of the time of all devices that is promised already, 0 to 1; 1 without a device that can run it.
-    pub promised: f64,
-}
-
 /// A stream and where it belongs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resident<'a> {
@@ -48,8 +41,6 @@ pub(crate) struct Terms<'a> {
     pub(crate) lanes: usize,
     pub(crate) observed: &'a Observed,
     pub(crate) margin: f64,
-    /// Whether one inference may be as slow as the slowest of a hundred.
-    pub(crate) stalls: bool,
 }
 
 impl Terms<'_> {
@@ -61,6 +52,15 @@ impl Terms<'_> {
             Some(laxity) => Some(Room { laxity, batched: false }),
             None => self.batched_room(streams, extra),
         }
+    }
+
+    /// Whether a lane keeps up with these streams in the long run. Now and then one may still miss, if their hops come
+    /// at the worst of moments.
+    pub(crate) fn keeps_up(&self, streams: &[Resident<'_>]) -> bool {
+        let claims: Vec<Claim> = streams.iter().map(|s| self.claim(s)).collect();
+        claims.iter().map(Claim::utilisation).sum::<f64>() <= fit::MOST_USE
+            && claims.iter().all(|claim| claim.cost <= claim.deadline)
+            || self.batched_room(streams, Duration::ZERO).is_some()
     }
 
     /// What a lane can give away now, the next hop of each of its streams coming in `wait` at the earliest.
@@ -83,9 +83,6 @@ impl Terms<'_> {
     }
 
     fn stall(&self, streams: &[Resident<'_>]) -> Duration {
-        if !self.stalls {
-            return Duration::ZERO;
-        }
         streams.iter().map(|s| self.observed.stall(s.cost)).max().unwrap_or_default()
     }
 
@@ -98,7 +95,7 @@ impl Terms<'_> {
     }
 
     fn taken(&self, cost: &Cost, count: usize) -> Duration {
-        cost.of(count).mul_f64(self.margin * self.observed.slowness())
+        cost.of(count).mul_f64(self.margin * self.observed.slowness)
     }
 
     /// If all streams share a network that takes them all at once: whoever comes waits for the batch that runs and
@@ -130,7 +127,8 @@ impl Terms<'_> {
         let last = all.len() - 1;
         for lane in self.emptiest_first(old) {
             all[last].lane = lane;
-            if self.holds(&all) {
+            // The other lanes are as they were, whether or not their promises would be given again.
+            if self.room(&on_lane(&all, lane)).is_some() {
                 return Some(lanes_of(&all));
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! Every call is a function of what was said before and of `now`. Between calls nothing happens.
 
+mod give_way;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -10,11 +12,11 @@ use std::{
 use crate::{
     Cost, Demand, DeviceLoad, Hop, LaneId, StreamId, Time, Turn,
     observe::Observed,
-    place::{MARGIN, Refused, Resident, Room, SPACING, Terms, on_lane, share},
+    place::{MARGIN, Resident, Room, SPACING, Terms, on_lane, share},
 };
 
-/// A paused stream comes back only if it would fit on a device this much slower: or it would come and go.
-const RETURN_MARGIN: f64 = 1.15;
+/// What is suggested to somebody must hold at this margin, so that it still does once they ask for it.
+const SURE_MARGIN: f64 = 1.2;
 /// A change of a device's slowness by less than this share changes nothing.
 const NOTICEABLE: f64 = 0.05;
 
@@ -107,9 +109,9 @@ impl<J> Scheduler<J> {
         }
     }
 
-    /// Promises `demand` its deadlines, or says that it cannot.
-    pub fn admit(&mut self, demand: &Demand) -> Result<StreamId, Refused> {
-        let Found { device, cost, lanes } = self.find(demand).ok_or_else(|| self.refused(demand))?;
+    /// Promises `demand` its deadlines; `None` if it cannot.
+    pub fn admit(&mut self, demand: &Demand) -> Option<StreamId> {
+        let Found { device, cost, lanes } = self.find(demand, MARGIN)?;
         let id = self.next_id;
         self.next_id += 1;
         let stream = Stream {
@@ -128,16 +130,21 @@ impl<J> Scheduler<J> {
             }
         }
         self.settle(device);
-        Ok(StreamId(id))
+        Some(StreamId(id))
     }
 
     /// Whether [`Self::admit`] would say yes.
     pub fn fits(&self, demand: &Demand) -> bool {
-        self.find(demand).is_some()
+        self.find(demand, MARGIN).is_some()
+    }
+
+    /// Whether it will most likely say yes in a moment too, when the device is seen a little slower than now.
+    pub fn fits_for_a_while(&self, demand: &Demand) -> bool {
+        self.find(demand, SURE_MARGIN).is_some()
     }
 
     /// The quickest device with room for one more stream.
-    fn find(&self, demand: &Demand) -> Option<Found> {
+    fn find(&self, demand: &Demand, margin: f64) -> Option<Found> {
         let mut able: Vec<(usize, &Cost)> = demand
             .costs
             .iter()
@@ -151,16 +158,9 @@ impl<J> Scheduler<J> {
             let (residents, usual) = (self.residents(index), Observed::default());
             // Whoever comes to a device that nobody uses is judged by what is usual: how it fared with others is over.
             let observed = if residents.is_empty() { &usual } else { &device.observed };
-            let lanes = Terms { observed, ..device.terms() }.place(&residents, new)?;
+            let lanes = Terms { observed, ..device.terms(margin) }.place(&residents, new)?;
             Some(Found { device: index, cost: cost.clone(), lanes })
         })
-    }
-
-    fn refused(&self, demand: &Demand) -> Refused {
-        let able = (0..self.devices.len()).filter(|&d| demand.costs.get(d).is_some_and(Option::is_some));
-        Refused {
-            promised: able.map(|device| self.load(device).promised).fold(f64::INFINITY, f64::min).min(1.0),
-        }
     }
 
     /// The stream is over; gives its hop back if one waits.
@@ -189,7 +189,7 @@ impl<J> Scheduler<J> {
 
     /// What the free `lane` does from `now` on. If that is something, [`Self::finished`] must follow.
     pub fn next(&mut self, lane: LaneId, now: Time) -> Turn<J> {
-        self.drop_hopeless(lane.device, now);
+        self.shed(lane, now);
         let mut turn = Turn { run: Vec::new(), dropped: std::mem::take(&mut self.dropped), wake: None };
         let Some(device) = self.devices.get(lane.device) else { return turn };
         let wide = self.residents(lane.device).iter().any(|s| s.cost.wide);
@@ -216,7 +216,7 @@ impl<J> Scheduler<J> {
             false => room.laxity.max(self.spare(lane.device, promised, now)),
         };
         let room = Room { laxity: spare, ..room };
-        let terms = device.terms();
+        let terms = device.terms(MARGIN);
         let own_kinds: Vec<Resident<'_>> = on_lane(&self.residents(lane.device), promised);
         let may_hold_up = |cost: &Cost| terms.holds_up(cost, &own_kinds) <= room.laxity;
         let idle = |l: usize| device.lanes.get(l).is_none_or(|l| l.running.is_none());
@@ -259,7 +259,7 @@ impl<J> Scheduler<J> {
             return;
         };
         device.observed.note(&running.cost, running.count, now.saturating_sub(running.since));
-        if (device.observed.slowness() / device.assumed - 1.0).abs() > NOTICEABLE {
+        if (device.observed.slowness / device.assumed - 1.0).abs() > NOTICEABLE {
             self.settle(lane.device);
         }
     }
@@ -273,7 +273,7 @@ impl<J> Scheduler<J> {
             streams: streams.clone().count(),
             paused: streams.filter(|s| s.paused).count(),
             promised: promised / lanes as f64,
-            slowness: self.devices.get(device).map_or(1.0, |d| d.observed.slowness()),
+            slowness: self.devices.get(device).map_or(1.0, |d| d.observed.slowness),
         }
     }
 
@@ -299,14 +299,14 @@ impl<J> Scheduler<J> {
                 (resident, next.unwrap_or(now).saturating_sub(now))
             })
             .collect();
-        if coming.is_empty() { Duration::MAX } else { d.terms().spare(&coming) }
+        if coming.is_empty() { Duration::MAX } else { d.terms(MARGIN).spare(&coming) }
     }
 
     /// Starts the hop of `id` on `lane`, and with it those of its kind that pay.
     fn start(&mut self, lane: LaneId, id: u64, room: Room, now: Time) -> Vec<J> {
         let Some(first) = self.streams.get(&id) else { return Vec::new() };
         let cost = first.cost.clone();
-        let terms = self.devices[lane.device].terms();
+        let terms = self.devices[lane.device].terms(MARGIN);
         let mut alike: Vec<(Time, u64)> = self
             .streams
             .iter()
@@ -343,63 +343,14 @@ impl<J> Scheduler<J> {
         waiting.filter_map(|(id, s)| Some((s.deadline()?, *id))).min().map(|(_, id)| id)
     }
 
-    fn drop_hopeless(&mut self, device: usize, now: Time) {
-        let slowness = self.devices.get(device).map_or(1.0, |d| d.observed.slowness());
-        for stream in self.streams.values_mut().filter(|s| s.device == device) {
-            let end = now + stream.cost.typical.mul_f64(slowness);
-            if let Some(waiting) = stream.waiting.take_if(|waiting| end > waiting.hop.due) {
-                stream.released = waiting.before;
-                self.dropped.push(waiting.job);
-            }
-        }
-    }
-
     fn residents(&self, device: usize) -> Vec<Resident<'_>> {
         let there = self.streams.iter().filter(|(_, s)| s.device == device);
         there.map(|(id, s)| Resident { id: *id, lane: s.lane, demand: &s.demand, cost: &s.cost }).collect()
     }
-
-    /// Works out again who plays on `device` and what its lanes have to spare: the oldest always does, and whoever
-    /// fits beside all older ones that do.
-    fn settle(&mut self, device: usize) {
-        let Some(d) = self.devices.get(device) else { return };
-        let mut playing: Vec<Resident<'_>> = Vec::new();
-        let mut paused: Vec<u64> = Vec::new();
-        for (id, stream) in self.streams.iter().filter(|(_, s)| s.device == device) {
-            let new = Resident { id: *id, lane: stream.lane, demand: &stream.demand, cost: &stream.cost };
-            let mut there = on_lane(&playing, stream.lane);
-            there.push(new);
-            if playing.is_empty() || d.terms_to_play(stream.paused).room(&there).is_some() {
-                playing.push(new);
-            } else {
-                paused.push(*id);
-            }
-        }
-        let terms = d.terms();
-        let rooms: Vec<Room> = (0..d.lanes.len())
-            .map(|lane| terms.room(&on_lane(&playing, lane)).unwrap_or(Room::NONE))
-            .collect();
-        let d = &mut self.devices[device];
-        d.assumed = d.observed.slowness();
-        d.lanes.iter_mut().zip(rooms).for_each(|(lane, room)| lane.room = room);
-        for (id, stream) in self.streams.iter_mut().filter(|(_, s)| s.device == device) {
-            stream.paused = paused.contains(id);
-            if stream.paused {
-                self.dropped.extend(stream.waiting.take().map(|waiting| waiting.job));
-            }
-        }
-    }
 }
 
 impl Device {
-    /// What it takes to be admitted, and what the laxity is reckoned with.
-    fn terms(&self) -> Terms<'_> {
-        Terms { lanes: self.lanes.len(), observed: &self.observed, margin: MARGIN, stalls: true }
-    }
-
-    /// What it takes to play on, or to play again: a device that stalls more than it did costs a hop now and then, which
-    /// is better than a pause.
-    fn terms_to_play(&self, paused: bool) -> Terms<'_> {
-        Terms { margin: if paused { RETURN_MARGIN } else { 1.0 }, stalls: false, ..self.terms() }
+    fn terms(&self, margin: f64) -> Terms<'_> {
+        Terms { lanes: self.lanes.len(), observed: &self.observed, margin }
     }
 }

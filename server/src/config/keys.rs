@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Value};
+use super::{Config, Device, Value};
 
 /// One key. `set` gives `None` when the value does not fit.
 pub(super) struct Key {
@@ -92,16 +92,31 @@ pub(super) const KEYS: &[Key] = &[
         show: |config| quoted(&config.default_model),
     },
     Key {
+        name: "device",
+        about: "what the models run on; auto takes the first graphics card that can be used, else the processor",
+        right: "write auto, cpu or cuda:0 (the number of the card)",
+        set: |config, value| assign(&mut config.device, device(value.one()?.trim())),
+        show: |config| quoted(&config.device.to_string()),
+    },
+    Key {
+        name: "cuda_memory_mb",
+        about: "the most of a card's memory that each network takes, in MB; auto is as much as it needs",
+        right: "write auto or a whole number from 64 to 1000000",
+        set: |config, value| assign(&mut config.cuda_memory_mb, auto_or(value, |v| number(v, 64, 1_000_000))),
+        show: |config| config.cuda_memory_mb.map_or_else(|| quoted("auto"), |mb| mb.to_string()),
+    },
+    Key {
+        name: "cuda_tf32",
+        about: "multiply with TensorFloat-32 on a card: quicker, a little less exact",
+        right: "write true or false",
+        set: |config, value| assign(&mut config.cuda_tf32, truth(value)),
+        show: |config| config.cuda_tf32.to_string(),
+    },
+    Key {
         name: "threads",
         about: "threads inside one inference; auto picks what suits each model",
         right: "write auto or a whole number from 1 to 256",
-        set: |config, value| {
-            let auto = value.one()?.trim() == "auto";
-            assign(
-                &mut config.threads,
-                if auto { Some(None) } else { number(value, 1, MAX_THREADS).map(Some) },
-            )
-        },
+        set: |config, value| assign(&mut config.threads, auto_or(value, |v| number(v, 1, MAX_THREADS))),
         show: |config| config.threads.map_or_else(|| quoted("auto"), |threads| threads.to_string()),
     },
     Key {
@@ -153,6 +168,19 @@ pub(super) const KEYS: &[Key] = &[
     },
 ];
 
+fn device(text: &str) -> Option<Device> {
+    match text {
+        "auto" => Some(Device::Auto),
+        "cpu" => Some(Device::Processor),
+        _ => text.strip_prefix("cuda:")?.parse().ok().map(Device::Card),
+    }
+}
+
+/// `None` inside for the word auto.
+fn auto_or<T>(value: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
+    if value.one()?.trim() == "auto" { Some(None) } else { read(value).map(Some) }
+}
+
 /// What holds when nobody says anything. `data` must already be absolute.
 pub(super) fn defaults(data: PathBuf) -> Config {
     let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -163,6 +191,9 @@ pub(super) fn defaults(data: PathBuf) -> Config {
         data,
         models: vec!["spleeter-2stems".to_owned()],
         default_model: String::new(),
+        device: Device::Auto,
+        cuda_memory_mb: None,
+        cuda_tf32: false,
         threads: None,
         workers: 0,
         max_sessions: 16,

@@ -19,6 +19,9 @@ const PREFIX: &str = "REHEARSEKIT_";
 /// Names the configuration file; the only variable with our prefix that is no key.
 const FILE_VARIABLE: &str = "REHEARSEKIT_CONFIG";
 
+/// The file's usual name, in the user's folder of settings and in the data folder.
+pub(crate) const SETTINGS: &str = "server.toml";
+
 /// A value as it was written, before a key has judged it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -75,7 +78,8 @@ pub struct Flag {
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The file named by a flag. Otherwise `REHEARSEKIT_CONFIG`, otherwise
-    /// `$XDG_CONFIG_HOME/rehearsekit/server.toml` (or below `~/.config`) if it is there.
+    /// `$XDG_CONFIG_HOME/rehearsekit/server.toml` (or below `~/.config`) if it is there, otherwise `server.toml` in the
+    /// data folder (where `restore` puts it) if it is there.
     pub file: Option<PathBuf>,
     /// All environment variables.
     pub environment: BTreeMap<OsString, OsString>,
@@ -95,6 +99,14 @@ impl Sources {
         let base = get(xdg).filter(|path| path.is_absolute());
         base.or_else(|| get("HOME").filter(|path| path.is_absolute()).map(|home| home.join(below_home)))
             .map(|base| base.join("rehearsekit"))
+    }
+
+    /// The data folder as far as it is known without any file.
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        let flag = self.flags.iter().rev().find(|flag| flag.key == "data");
+        let by_flag = flag.and_then(|flag| flag.value.one().map(PathBuf::from));
+        let by_variable = || self.environment.get(&OsString::from("REHEARSEKIT_DATA")).map(PathBuf::from);
+        by_flag.or_else(by_variable).or_else(|| self.folder("XDG_DATA_HOME", ".local/share"))
     }
 }
 
@@ -209,14 +221,17 @@ fn from_file(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
         let path = sources.environment.get(&OsString::from(FILE_VARIABLE))?;
         Some((PathBuf::from(path), Origin::Environment(FILE_VARIABLE.to_owned())))
     };
-    let by_default =
-        || sources.folder("XDG_CONFIG_HOME", ".config").map(|dir| (dir.join("server.toml"), Origin::Default));
+    let by_default = || {
+        let folders = [sources.folder("XDG_CONFIG_HOME", ".config"), sources.data_folder()];
+        let mut paths = folders.into_iter().flatten().map(|folder| folder.join(SETTINGS));
+        paths.find(|path| path.exists()).map(|path| (path, Origin::Default))
+    };
     let Some((path, origin)) = by_flag.or_else(by_variable).or_else(by_default) else {
         return Ok(Vec::new());
     };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        // Nobody asked for the file at the usual place.
+        // Nobody asked for the file at a usual place.
         Err(error) if origin == Origin::Default && error.kind() == io::ErrorKind::NotFound => {
             return Ok(Vec::new());
         }

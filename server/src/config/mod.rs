@@ -13,6 +13,7 @@ mod tests;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use error::{ConfigError, Origin};
+pub(crate) use layers::SETTINGS;
 pub use layers::{Flag, Sources, Value};
 
 /// Everything the server can be told, checked. Make one with [`Config::load`].
@@ -30,6 +31,12 @@ pub struct Config {
     pub models: Vec<String>,
     /// The model of a client that names none; one of `models`.
     pub default_model: String,
+    /// What the models run on.
+    pub device: Device,
+    /// The most of a card's memory that one network may take, in MB; `None` for as much as it needs.
+    pub cuda_memory_mb: Option<usize>,
+    /// Whether a card may multiply with TensorFloat-32.
+    pub cuda_tf32: bool,
     /// Threads inside one inference; `None` leaves it to the model's family.
     pub threads: Option<usize>,
     /// Sessions that are worked on at a time: inference threads.
@@ -46,6 +53,27 @@ pub struct Config {
     pub drain: Duration,
     /// Origin of each key, in the order of [`Config::show`].
     origins: Vec<Origin>,
+}
+
+/// What the models run on, by the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// A card that can be used, else the processor.
+    Auto,
+    /// The processor.
+    Processor,
+    /// This card of NVIDIA's and nothing else.
+    Card(u32),
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Processor => f.write_str("cpu"),
+            Self::Card(card) => write!(f, "cuda:{card}"),
+        }
+    }
 }
 
 /// One key of a loaded configuration as `rehearsekit config show` prints it.

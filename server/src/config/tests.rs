@@ -45,6 +45,29 @@ fn defaults_hold_when_nobody_says_anything() {
 }
 
 #[test]
+fn a_file_in_the_data_folder_is_read_where_the_user_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::create_dir_all(place("data")).unwrap();
+    fs::create_dir_all(place("settings/rehearsekit")).unwrap();
+    let load = |data: &str| {
+        let variable = |name: &str, path: &str| (name.into(), place(path).into());
+        let environment =
+            [variable("REHEARSEKIT_DATA", data), variable("XDG_CONFIG_HOME", "settings")].into();
+        Config::load(&Sources { environment, ..Sources::default() }).unwrap()
+    };
+    assert_eq!(load("data").max_sessions, 16);
+    fs::write(place("data/server.toml"), "max_sessions = 3\n").unwrap();
+    let config = load("data");
+    let origin = Origin::File { path: place("data/server.toml"), line: 1 };
+    assert_eq!((config.max_sessions, config.origin("max_sessions")), (3, Some(&origin)));
+    // What cannot be looked into is the data folder's own trouble.
+    assert_eq!(load("data/server.toml").max_sessions, 16);
+    fs::write(place("settings/rehearsekit/server.toml"), "max_sessions = 4\n").unwrap();
+    assert_eq!(load("data").max_sessions, 4);
+}
+
+#[test]
 fn each_layer_covers_the_one_below_and_the_origin_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = "# ours\nlisten = \"0.0.0.0:1\"\nmax_sessions = 3\nmodels = [\"a\", \"b\"]\n";

@@ -8,20 +8,24 @@ use std::{
 
 use rehearsekit_audio::{Budget, SampleRate};
 use rehearsekit_models::{
-    DeviceSpeed, LivePipeline, Model, ModelOptions, Plan, PlanRefusal, PlanRequest, StemChunk,
+    Compute, DeviceSpeed, LivePipeline, Model, ModelOptions, Plan, PlanRefusal, PlanRequest, StemChunk,
     device::DeviceCosts,
+    manifest::Family,
     plan::{CostTable, Overrides},
     store::Store,
 };
 
 use rehearsekit_schedule::{Cost, Demand};
 
-use super::{Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way};
+use super::{
+    Chosen, Chunk, Engine, EngineError, OpenRefusal, OpenSpec, Pipeline, Promise, Way, choose_device,
+};
 use crate::config::Config;
 
 /// The models of one server.
 pub struct ModelEngine {
     config: Config,
+    compute: Compute,
     loaded: RwLock<HashMap<String, Loaded>>,
 }
 
@@ -29,8 +33,6 @@ pub struct ModelEngine {
 struct Loaded {
     model: Model,
     costs: CostTable,
-    /// Threads inside one inference.
-    threads: usize,
 }
 
 /// A session rather takes a way this much worse than the best for its budget than to be refused.
@@ -38,8 +40,15 @@ const ACCEPTABLE_LOSS_DB: f64 = 1.5;
 
 impl ModelEngine {
     /// Nothing is loaded yet; see [`Engine::warm`].
-    pub fn new(config: &Config) -> Self {
-        Self { config: config.clone(), loaded: RwLock::default() }
+    ///
+    /// # Errors
+    /// When the device that the settings ask for cannot be used.
+    pub fn new(config: &Config) -> Result<Self, EngineError> {
+        let Chosen { compute, unused } = choose_device(config)?;
+        if let Some(trouble) = unused {
+            tracing::warn!("no graphics card is used, the processor does it all: {trouble}");
+        }
+        Ok(Self { compute, config: config.clone(), loaded: RwLock::default() })
     }
 
     fn loaded(&self, name: &str) -> Option<Loaded> {
@@ -49,19 +58,33 @@ impl ModelEngine {
     fn load(&self, name: &str) -> Result<Loaded, EngineError> {
         let told = |error: &dyn std::fmt::Display| EngineError(error.to_string());
         let store = Store::open(&self.config.data).map_err(|error| told(&error))?;
-        let options =
-            self.config.threads.map(|threads| ModelOptions { threads, workers: self.config.workers });
+        let options = |family: &Family| {
+            let usual = ModelOptions::live(family, self.compute);
+            match (self.compute, self.config.threads) {
+                (Compute::Processor, Some(threads)) => {
+                    ModelOptions { threads, workers: self.config.workers, ..usual }
+                }
+                _ => usual,
+            }
+        };
         let model = Model::load(&store, name, options).map_err(|error| told(&error))?;
-        let threads = options.unwrap_or_else(|| ModelOptions::live(model.family())).threads;
-        let devices = DeviceCosts::of_cpu(&self.config.data, threads);
+        let devices = DeviceCosts::of(&self.config.data, &model.options());
         let costs = model.costs(&devices, &mut |done, all| {
             tracing::info!(model = name, "measuring this device, once: {done} of {all}");
         });
-        Ok(Loaded { costs: costs.map_err(|error| told(&error))?, model, threads })
+        Ok(Loaded { costs: costs.map_err(|error| told(&error))?, model })
     }
 }
 
 impl Engine for ModelEngine {
+    fn lanes(&self, workers: usize) -> Vec<usize> {
+        match self.compute {
+            Compute::Processor => vec![workers],
+            // It works on one inference at a time; more at once would only make each of them late.
+            Compute::Cuda(_) => vec![1],
+        }
+    }
+
     fn warm(&self, name: &str) -> Result<(), EngineError> {
         let loaded = self.load(name)?;
         // What a new project asks for; other budgets load their networks with their first session.
@@ -127,7 +150,7 @@ impl Loaded {
             kind: kind_of(self.model.name(), &plan.geometry.cost_key()),
             typical: plan.inference,
             batches: Vec::new(),
-            wide: self.threads > 1,
+            wide: self.model.options().threads > 1,
         };
         let demand = Demand {
             period: self.model.rate().duration(plan.geometry.shape().hop_frames as u64),

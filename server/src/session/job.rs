@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -41,6 +41,8 @@ pub(super) struct Turn {
     pub(super) epoch: u32,
     pub(super) needed: Needed,
     pub(super) started: u64,
+    /// Since when the lane that ran it had nothing else to do; `None` if it needed no lane.
+    pub(super) lane_free: Option<Instant>,
     /// What is left to do: the end of an epoch is made in several turns, so that its chunks leave one by one.
     pub(super) rest: VecDeque<Step>,
 }
@@ -78,10 +80,12 @@ impl SessionTask {
 }
 
 impl Task for SessionTask {
-    fn run(batch: Vec<Self>) {
+    fn run(batch: Vec<Self>, mut free: Instant) {
         for Self { work, reply } in batch {
             let turn = catch_unwind(AssertUnwindSafe(|| work.run()));
+            let turn = turn.map(|turn| turn.map(|turn| Turn { lane_free: Some(free), ..turn }));
             let outcome = turn.map_or_else(|panic| Outcome::Panicked(message_of(&*panic)), Outcome::Done);
+            free = Instant::now();
             // An error means that the session is gone, which is its right.
             let _ = reply.send(outcome);
         }
@@ -151,7 +155,7 @@ impl Work {
             }));
         }
         let until_work = pipeline.frames_until_work();
-        Ok(Turn { pipeline, made, until_work, epoch, needed, started, rest: steps })
+        Ok(Turn { pipeline, made, until_work, epoch, needed, started, lane_free: None, rest: steps })
     }
 }
 

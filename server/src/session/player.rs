@@ -1,13 +1,12 @@
 //! An open session at work: packets in, jobs to the workers, chunks out, all in one task. Must not block and
 //! must not touch another session.
 
+mod deliver;
+
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use quinn::{Connection, RecvStream};
-use rehearsekit_protocol::{
-    Health, MAX_PACKET_FRAMES, OpenRequest, Packet, PacketHeader, PacketKind, ServerEvent, encode_packet,
-    packet_bytes,
-};
+use rehearsekit_protocol::{Health, OpenRequest, Packet, ServerEvent, packet_bytes};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
@@ -19,7 +18,7 @@ use super::{
     control::Control,
     intake::{Intake, IntakeCounts, IntakeLimits, Step},
     is_reliable,
-    job::{Made, Needed, Outcome, SessionTask, Turn, Work},
+    job::{Needed, Outcome, SessionTask, Work},
     outbox::{Outbox, Sent},
     samples::read_mix,
     sleep_until,
@@ -30,7 +29,6 @@ use crate::{
     metrics::sessions::SessionEntry,
     quic::Life,
     state::Shared,
-    workers::NotRun,
 };
 
 /// Streams read at a time; as many as QUIC lets the client open.
@@ -276,93 +274,6 @@ impl Player {
             self.told = Some(Instant::now());
             tracing::warn!("the separation falls behind this session's budget: {how}");
         }
-    }
-
-    fn take_outcome(&mut self, outcome: Outcome, start: Instant) -> Result<(), End> {
-        match outcome {
-            Outcome::Done(Ok(turn)) => {
-                if std::mem::take(&mut self.paused) {
-                    tracing::info!("goes on: the device is quick enough again");
-                }
-                self.take_turn(turn, start)
-            }
-            Outcome::Skipped(Ok(turn)) => self.take_turn(turn, start),
-            Outcome::Done(Err(error)) | Outcome::Skipped(Err(error)) => {
-                Err(End::Internal(format!("the separation failed: {error}")))
-            }
-            Outcome::Panicked(message) => {
-                self.shared.metrics.panics.add(1);
-                tracing::error!("an inference panicked: {message}; this session ends, the others go on");
-                Err(End::Internal(format!("an inference panicked: {message}")))
-            }
-            Outcome::NotRun(work, why) => {
-                self.health.dropped_hops.add(1);
-                match why {
-                    NotRun::Late => self.falls_behind("a hop would have come too late and was dropped"),
-                    NotRun::Paused if !self.paused => {
-                        self.paused = true;
-                        tracing::warn!(
-                            "paused: the device is too slow for all sessions at present, and this is one of the newest"
-                        );
-                    }
-                    NotRun::Paused => {}
-                }
-                // Heard without an inference, for the sake of what follows; it takes some transforms.
-                let (reply, outcome) = oneshot::channel();
-                tokio::task::spawn_blocking(move || reply.send(Outcome::Skipped(work.skip())).is_ok());
-                self.job = Some(outcome);
-                Ok(())
-            }
-        }
-    }
-
-    fn take_turn(&mut self, turn: Turn, start: Instant) -> Result<(), End> {
-        self.pipeline = Some(turn.pipeline);
-        self.until_work = turn.until_work;
-        (self.epoch, self.needed) = (turn.epoch, turn.needed);
-        self.rest = turn.rest;
-        self.shared.metrics.epochs.add(turn.started);
-        turn.made.iter().try_for_each(|made| self.send(made, start))
-    }
-
-    fn send(&mut self, made: &Made, start: Instant) -> Result<(), End> {
-        let chunk = &made.chunk;
-        let in_server = start.elapsed().saturating_sub(made.needed.ready);
-        let metrics = &self.shared.metrics;
-        metrics.hops.add(1);
-        metrics.inference.observe(chunk.inference);
-        metrics.overhead.observe(in_server.saturating_sub(chunk.inference));
-        let frames = chunk.channels.first().map_or(0, Vec::len);
-        let most = MAX_PACKET_FRAMES as usize;
-        for from in (0..frames).step_by(most) {
-            let count = (frames - from).min(most);
-            let first_frame = chunk.first_frame + from as u64;
-            let due = start + self.due(first_frame + count as u64);
-            if matches!(self.seat, Seat::Live(_)) && due <= Instant::now() {
-                self.give_up();
-                continue;
-            }
-            let header = PacketHeader {
-                kind: PacketKind::Stems,
-                end_of_epoch: made.end_of_epoch && from + count == frames,
-                channels: u8::try_from(chunk.channels.len()).unwrap_or(u8::MAX),
-                epoch: made.epoch,
-                sequence: self.outbox.next_sequence(),
-                frames: count as u32,
-                first_frame,
-                inference_micros: micros(chunk.inference),
-                server_micros: micros(start.elapsed().saturating_sub(made.needed.ready)),
-                needed_through: made.needed.through,
-            };
-            let parts: Vec<&[f32]> =
-                chunk.channels.iter().map(|channel| &channel[from..from + count]).collect();
-            let mut bytes = Vec::new();
-            encode_packet(&header, &parts, &mut bytes).map_err(|error| {
-                End::Internal(format!("the separation gave what cannot be sent: {error}"))
-            })?;
-            self.outbox.send(bytes, due);
-        }
-        Ok(())
     }
 
     /// When the frame before position `end` has played at the client, on the connection's clock: the newest

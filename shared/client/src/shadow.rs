@@ -54,6 +54,10 @@ pub struct ShadowFigures {
     pub stretches: u64,
     /// The latency at which nothing would have been missed.
     pub worst: f64,
+    /// The link's own part, there and back, at its worst and at its least.
+    pub worst_link: f64,
+    /// See [`Self::worst_link`].
+    pub least_link: f64,
     /// The latency at which something would have been missed in two of the stretches at most: what the link, the
     /// server and the host together need. Nothing while three stretches are not known.
     pub needed: Option<f64>,
@@ -277,6 +281,8 @@ impl Shadow {
             breaks: sum(|s| s.breaks),
             stretches: known().count() as u64,
             worst: known().map(|s| s.worst).max().unwrap_or_default() as f64,
+            worst_link: known().map(|s| s.worst_link).max().unwrap_or_default() as f64,
+            least_link: least.unwrap_or_default() as f64,
             needed: needs(|s| s.worst),
             link,
             jitter: link.zip(least).map(|(link, least)| (link - least as f64).max(0.0)),
@@ -292,6 +298,8 @@ impl ShadowFigures {
         let latency = |frames: f64| frames * frame_millis + own_millis;
         Self {
             worst: if self.chunks > 0 { latency(self.worst) } else { 0.0 },
+            worst_link: self.worst_link * frame_millis,
+            least_link: self.least_link * frame_millis,
             needed: self.needed.map(latency),
             link: self.link.map(|frames| frames * frame_millis),
             jitter: self.jitter.map(|frames| frames * frame_millis),

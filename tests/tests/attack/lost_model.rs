@@ -47,7 +47,7 @@ fn a_model_that_disappears_costs_the_players_nothing() {
         std::fs::remove_file(&models).unwrap();
         std::fs::create_dir(&models).unwrap();
         std::os::unix::fs::symlink(installed, &model).unwrap();
-        let open = |config: &Config| -> Arc<dyn Engine> { Arc::new(ModelEngine::new(config)) };
+        let open = |config: &Config| -> Arc<dyn Engine> { Arc::new(ModelEngine::new(config).unwrap()) };
         let house = House::open(data, any_port(), &["spleeter-2stems"], open);
         let band = Band::playing(house.address, 3, "spleeter-2stems").await;
         let (missed, dropped) = (band.missed(), metric(&house, "dropped_hops_total").await);

@@ -32,7 +32,7 @@ impl Closet {
             let mut kept = None;
             let data = installed_models(Path::new(env!("CARGO_TARGET_TMPDIR")));
             let house = House::open(data, any_port(), &[MODEL], |config| {
-                let engine = Arc::new(ModelEngine::new(config));
+                let engine = Arc::new(ModelEngine::new(config).unwrap());
                 kept = Some(Arc::clone(&engine));
                 engine
             });

@@ -3,15 +3,17 @@
 //! the music takes.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+use super::histogram::{Histogram, metrics};
 use super::vitals::{self, Vitals};
 use super::{folder, keep, one_decimal, table};
 use crate::kit::{Kit, SPLEETER, Server, shared_dir};
-use crate::shell::capture_json_of_any_end;
+use crate::shell::{Background, capture_json_of_any_end};
 
 /// How often the server is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// One client more each time, until the server refuses one or something is missed
     #[arg(long)]
     sweep: bool,
+    /// So many songs are separated as fast as the server can meanwhile, as bounces are: what nobody waits for
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    background: u32,
     /// With --sweep: go on however many were missed, until the server refuses
     #[arg(long, requires = "sweep")]
     to_the_end: bool,
@@ -49,6 +54,9 @@ pub(crate) struct Args {
 struct Seen {
     load: Value,
     server: Vec<Vitals>,
+    /// Of the live hops in the server: waiting for their turn, and all that is neither that nor inference.
+    queueing: Histogram,
+    overhead: Histogram,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -79,8 +87,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let name = if args.sweep { "load-sweep".to_owned() } else { format!("load-{}", args.clients) };
     let runs: Vec<Value> = all.iter().map(Seen::json).collect();
     let result = json!({"minutes": minutes, "budget": args.budget, "mix": args.mix, "impair": args.impair,
-        "runs": runs});
-    keep(&format!("{name}-{}", args.budget), result)
+        "background": args.background, "runs": runs});
+    let beside = if args.background > 0 { "-beside-bounces" } else { "" };
+    keep(&format!("{name}-{}{beside}", args.budget), result)
 }
 
 const HEAD: &[&str] = &[
@@ -92,7 +101,8 @@ const HEAD: &[&str] = &[
     "Stems",
     "Turnaround p50/p99/max ms",
     "Inference p50/p99 ms",
-    "Server's own p50/p99/max ms",
+    "Queueing p50/p99 ms, at most",
+    "Overhead p50/p99 ms, at most",
     "Server's cores",
     "MB",
     "Threads",
@@ -118,6 +128,8 @@ impl Seen {
         let spread = |key: &str, parts: &[&str]| {
             parts.iter().map(|part| one_decimal(total[key][part].as_f64())).collect::<Vec<_>>().join(" / ")
         };
+        let at_most =
+            |seen: &Histogram| [0.5, 0.99].map(|share| one_decimal(seen.at_most_millis(share))).join(" / ");
         let range = |of: fn(&Vitals) -> u64| {
             let all = self.server.iter().map(of);
             match (all.clone().min(), all.max()) {
@@ -135,7 +147,8 @@ impl Seen {
             if total["stems_right"] == json!(true) { "right" } else { "WRONG" }.to_owned(),
             spread("turnaround_millis", &["p50", "p99", "max"]),
             spread("inference_millis", &["p50", "p99"]),
-            spread("server_overhead_millis", &["p50", "p99", "max"]),
+            at_most(&self.queueing),
+            at_most(&self.overhead),
             vitals::cores(&self.server).map_or_else(|| "–".to_owned(), |cores| format!("{cores:.2}")),
             range(|vitals| vitals.resident_bytes / 1_000_000),
             range(|vitals| vitals.threads),
@@ -145,7 +158,10 @@ impl Seen {
 
     fn json(&self) -> Value {
         let server: Vec<Value> = self.server.iter().map(Vitals::json).collect();
-        json!({"load": self.load, "server": server, "server_cores": vitals::cores(&self.server)})
+        let at_most =
+            |seen: &Histogram| json!({"p50": seen.at_most_millis(0.5), "p99": seen.at_most_millis(0.99)});
+        json!({"load": self.load, "server": server, "server_cores": vitals::cores(&self.server),
+            "queueing_millis": at_most(&self.queueing), "overhead_millis": at_most(&self.overhead)})
     }
 }
 
@@ -183,8 +199,33 @@ impl Stage {
         command.args(["--budget", &args.budget, "--mix", &args.mix]).arg("--songs").arg(path);
         command.args(args.impair.iter().flat_map(|impair| ["--impair", impair]));
         // What is missed or refused ends the command with a failure; here it is what was asked for.
+        let before = metrics(&self.server.http)?;
+        let background = self.bounce(args, minutes)?;
         let (load, server) = vitals::watch(self.server.id(), LOOK, || capture_json_of_any_end(&mut command));
-        Ok(Seen { load: load?, server })
+        drop(background);
+        let after = metrics(&self.server.http)?;
+        let seen =
+            |name: &str| anyhow::Ok(Histogram::of(&after, name)?.since(&Histogram::of(&before, name)?));
+        let (queueing, overhead) = (seen("queueing_seconds")?, seen("overhead_seconds")?);
+        Ok(Seen { load: load?, server, queueing, overhead })
+    }
+
+    /// Starts as much work in the background as was asked for; it ends when the result is dropped. The clients' own
+    /// work has the lowest priority, since elsewhere they have machines of their own.
+    fn bounce(&self, args: &Args, minutes: f64) -> Result<Vec<Background>> {
+        let song = self.kit.example_song()?;
+        let one = |n: u32| {
+            // More music than could ever be done in the time.
+            let seconds = (minutes * 60.0 * 10.0).to_string();
+            let mut command = Command::new("nice");
+            command.args(["-n", "19"]).arg(self.kit.program()).env("REHEARSEKIT_DATA", self.kit.data());
+            command.args(["stream", "--pace", "fast", "--loop", "--seconds", &seconds, "--json"]);
+            command.args(["--server", &self.server.listen, "--model", SPLEETER, "--budget", &args.budget]);
+            command.arg("--out").arg(folder()?.join(format!("bounce-{n}"))).arg(&song);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            Background::start(&mut command)
+        };
+        (0..args.background).map(one).collect()
     }
 }
 
@@ -203,12 +244,16 @@ mod tests {
             threads,
             ..Vitals::default()
         };
-        let seen = Seen { load, server: vec![at(1.0, 5), at(2.0, 7)] };
+        let queueing =
+            Histogram::of("rehearsekit_x_bucket{le=\"0.003\"} 7\nrehearsekit_x_bucket{le=\"+Inf\"} 7", "x")
+                .unwrap();
+        let seen = Seen { load, server: vec![at(1.0, 5), at(2.0, 7)], overhead: queueing.clone(), queueing };
         let row = seen.row();
         assert_eq!(row.len(), HEAD.len());
         assert_eq!(row[..6], ["3", "2", "100", "100.0", "0", "right"]);
         assert_eq!((row[6].as_str(), row[7].as_str()), ("1.0 / 2.0 / 3.0", "– / –"));
-        assert_eq!((row[9].as_str(), row[11].as_str(), row[12].as_str()), ("2.00", "5 to 7", "0"));
+        assert_eq!((row[8].as_str(), row[9].as_str()), ("3.0 / 3.0", "3.0 / 3.0"));
+        assert_eq!((row[10].as_str(), row[12].as_str(), row[13].as_str()), ("2.00", "5 to 7", "0"));
         assert!(seen.missed() && seen.refused() == 1);
     }
 }

@@ -2,6 +2,7 @@
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
 mod face;
+mod histogram;
 mod hop;
 mod link;
 mod live;

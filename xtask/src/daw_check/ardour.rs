@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::jack::{jack, level};
 use super::screen::Screen;
+use super::sound;
 use crate::shell::{Background, capture, run};
+use crate::wav::Sound;
 
 /// Where Debian's package keeps what is not for the `PATH`.
 const LIBRARY: &str = "/usr/lib/ardour7";
@@ -20,14 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const FIRST_PLUGIN: [f64; 2] = [330.0, 206.0];
 
 /// A stage for Ardour.
-pub(super) struct Ardour {
+pub(crate) struct Ardour {
     /// Everything is in here.
     pub(super) folder: PathBuf,
     seconds: f64,
 }
 
 impl Ardour {
-    pub(super) fn new(folder: &Path, bundles: &Path, seconds: f64) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, bundles: &Path, seconds: f64) -> Result<Self> {
         let config = folder.join("home/config/ardour7");
         std::fs::create_dir_all(&config).context("could not make a home for Ardour")?;
         let here = Self { folder: folder.to_path_buf(), seconds };
@@ -59,7 +61,7 @@ impl Ardour {
     }
 
     /// The files of what was recorded, left and right.
-    pub(super) fn recordings(&self) -> [PathBuf; 2] {
+    fn recordings(&self) -> [PathBuf; 2] {
         let folder = self.session().join("interchange/session/audiofiles");
         ["L", "R"].map(|side| folder.join(format!("Take1_Song-1%{side}.wav")))
     }
@@ -77,8 +79,20 @@ impl Ardour {
         command
     }
 
+    /// Scans the bundle and makes a session with the plugin on a track that has `song`; how long the scan took.
+    pub(crate) fn make_session(&self, song: &Sound) -> Result<Duration> {
+        let (said, scanned) = self.scan()?;
+        ensure!(said.contains("RehearseKit Stems"), "Ardour's scanner does not see both classes:\n{said}");
+        self.lua("make.lua", include_str!("make.lua"))?;
+        ensure!(self.session_file().is_file(), "Ardour made no session; see make.log");
+        for (path, channel) in self.recordings().iter().zip(&song.channels) {
+            sound::fill(path, channel)?;
+        }
+        Ok(scanned)
+    }
+
     /// Lets Ardour's scanner look at the bundle; what it says, and how long it took.
-    pub(super) fn scan(&self) -> Result<(String, Duration)> {
+    fn scan(&self) -> Result<(String, Duration)> {
         let mut scanner = self.command(&format!("{LIBRARY}/ardour-vst3-scanner"));
         scanner.env("LD_LIBRARY_PATH", LIBRARY).env("ARDOUR_DLL_PATH", LIBRARY);
         scanner.env("ARDOUR_DATA_PATH", "/usr/share/ardour7").env("ARDOUR_CONFIG_PATH", "/etc/ardour7");
@@ -123,37 +137,73 @@ impl Ardour {
         Ok(out)
     }
 
-    /// The session in Ardour's window, playing, with the plugin's editor open. Photographed; and the vocals, which
-    /// are all that is left, are muted in the editor. Gives the level on the track's output before and behind that,
-    /// in dB below full scale.
-    pub(super) fn work_the_editor(&self, picture: &Path, mute: [f64; 2]) -> Result<[f64; 2]> {
+    /// The session in Ardour's window with the plugin's editor open; `on` puts the command on the machine it is for.
+    pub(crate) fn open_editor(&self, screen: &Screen, on: impl FnOnce(Command) -> Command) -> Result<Editor> {
         // The session was last saved without JACK; Ardour would ask whether that is meant.
         let session = std::fs::read_to_string(self.session_file())?;
         let lines = session.lines().filter(|line| !line.contains("<EngineHints"));
         std::fs::write(self.session_file(), lines.collect::<Vec<_>>().join("\n"))?;
-        let screen = Screen::start(77)?;
-        let _jack = jack(&self.folder)?;
         let mut ardour = self.command("ardour");
         ardour.args(["-n", "--no-announcements"]).arg(self.session());
+        screen.on(&mut ardour);
+        let mut ardour = on(ardour);
         let log = std::fs::File::create(self.folder.join("ardour.log"))?;
-        let ardour = screen.on(&mut ardour).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let ardour = Background::start(ardour)?;
+        ardour.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let ardour = Background::start(&mut ardour)?;
         let window = screen.wait_for("session - Ardour", &ardour)?;
-        // It draws for a while after it has come. Its mixer has the first track's plugin here; the space bar plays.
+        // It draws for a while after it has come. Its mixer has the first track's plugin here.
         std::thread::sleep(Duration::from_secs(6));
-        screen.hand(&["key", "alt+m", "sleep", "3"])?;
-        screen.at(&window, FIRST_PLUGIN, &["click", "--repeat", "2", "--delay", "80", "1"])?;
+        screen.hand(&["windowactivate", "--sync", &window, "key", "alt+m", "sleep", "3"])?;
+        // On a busy machine it may not take two clicks for a double one.
+        for _ in 0..5 {
+            screen.at(
+                &window,
+                FIRST_PLUGIN,
+                &["click", "--repeat", "2", "--delay", "80", "1", "sleep", "5"],
+            )?;
+            if screen.find("RehearseKit .*VST3").is_some() {
+                break;
+            }
+        }
         let editor = screen.wait_for("RehearseKit .*VST3", &ardour)?;
         std::thread::sleep(Duration::from_secs(3));
-        screen.hand(&["mousemove", "900", "700", "sleep", "0.2", "key", "space"])?;
-        std::thread::sleep(Duration::from_secs(2));
-        let ports = ["ardour:Song/audio_out 1", "ardour:Song/audio_out 2"].map(str::to_owned);
-        let before = level(&ports, &self.folder)?;
+        let window = screen.wait_for("^RehearseKit$", &ardour).unwrap_or(editor);
+        Ok(Editor { window, ardour })
+    }
+
+    /// The session playing, and the vocals, which are all that is left, muted in the editor. Photographed. Gives the
+    /// level on the track's output before and behind that, in dB below full scale.
+    pub(super) fn work_the_editor(&self, picture: &Path, mute: [f64; 2]) -> Result<[f64; 2]> {
+        let screen = Screen::start(77)?;
+        let _jack = jack(&self.folder)?;
+        let editor = self.open_editor(&screen, std::convert::identity)?;
+        Editor::play(&screen)?;
+        let before = level(&Editor::ports(), &self.folder)?;
         screen.photograph(picture)?;
-        let inside = screen.wait_for("^RehearseKit$", &ardour).unwrap_or(editor);
-        screen.at(&inside, mute, &["click", "1"])?;
-        let behind = level(&ports, &self.folder)?;
+        screen.at(&editor.window, mute, &["click", "1"])?;
+        let behind = level(&Editor::ports(), &self.folder)?;
         screen.photograph(&picture.with_extension("muted.png"))?;
         Ok([before, behind])
+    }
+}
+
+/// The plugin's editor in Ardour's window.
+pub(crate) struct Editor {
+    pub(crate) window: String,
+    pub(crate) ardour: Background,
+}
+
+impl Editor {
+    /// The outputs of the first track in JACK.
+    pub(crate) fn ports() -> Vec<String> {
+        ["1", "2"].map(|side| format!("ardour:Song/audio_out {side}")).to_vec()
+    }
+
+    /// Plays from where the session stands.
+    pub(crate) fn play(screen: &Screen) -> Result<()> {
+        // Onto an empty place of the mixer, so that the key is Ardour's and not the editor's.
+        screen.hand(&["mousemove", "1000", "700", "click", "1", "sleep", "0.5", "key", "space"])?;
+        std::thread::sleep(Duration::from_secs(2));
+        Ok(())
     }
 }

@@ -22,7 +22,7 @@ use crate::kit::{Kit, SPLEETER};
 use crate::setup;
 use crate::shell::{Background, capture, target_dir};
 use crate::wav::{Sound, stems_in};
-use ardour::Ardour;
+pub(crate) use ardour::{Ardour, Editor};
 pub(crate) use jack::{jack, level};
 pub(crate) use screen::Screen;
 pub(crate) use standalone::{Places, middle, places};
@@ -57,13 +57,7 @@ pub(crate) fn check() -> Result<()> {
     let reference = vocals(&kit, &server.listen, &song_path, &folder)?;
 
     let ardour = Ardour::new(&folder, &bundles, song.seconds() + 1.0)?;
-    let (said, scanned) = ardour.scan()?;
-    ensure!(said.contains("RehearseKit Stems"), "Ardour's scanner does not see both classes:\n{said}");
-    ardour.lua("make.lua", include_str!("make.lua"))?;
-    ensure!(ardour.session_file().is_file(), "Ardour made no session; see make.log");
-    for (path, channel) in ardour.recordings().iter().zip(&song.channels) {
-        sound::fill(path, channel)?;
-    }
+    let scanned = ardour.make_session(&song)?;
 
     let (played, live_input) = play_until_connected(&ardour)?;
     let told = read_json(&folder.join("played.json"))?;

@@ -48,14 +48,19 @@ impl Screen {
         command.env("DISPLAY", &self.display)
     }
 
+    /// The number of the newest window with this in its name.
+    pub(crate) fn find(&self, name: &str) -> Option<String> {
+        let find = ["search", "--onlyvisible", "--name", name];
+        let found = capture(self.on(Command::new("xdotool").args(find)).stderr(Stdio::null())).ok()?;
+        found.lines().last().map(|window| window.trim().to_owned())
+    }
+
     /// Waits for a window with this in its name, as long as `owner` runs, and gives its number.
     pub(crate) fn wait_for(&self, name: &str, owner: &Background) -> Result<String> {
         let began = Instant::now();
         loop {
-            let find = ["search", "--onlyvisible", "--name", name];
-            let found = capture(self.on(Command::new("xdotool").args(find)).stderr(Stdio::null()));
-            if let Some(window) = found.iter().flat_map(|found| found.lines()).last() {
-                return Ok(window.trim().to_owned());
+            if let Some(window) = self.find(name) {
+                return Ok(window);
             }
             if owner.ended()?.is_some() || began.elapsed() > PATIENCE {
                 bail!("no window called {name} came");

@@ -6,12 +6,27 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    AttributeProto, Dimension, DimensionValue, ModelProto, NodeProto, TensorProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, TypeValue, ValueInfoProto, attribute_type, data_type,
+    AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto, attribute_type,
+    data_type,
 };
 use crate::convert::{ConvertError, Tensor};
 
+const OPSET: i64 = 17;
+const IR_VERSION: i64 = 8;
+
 impl ModelProto {
+    /// A model of our own.
+    pub fn of(graph: GraphProto) -> Self {
+        Self {
+            ir_version: Some(IR_VERSION),
+            producer_name: Some("rehearsekit".to_owned()),
+            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
+            graph: Some(graph),
+            ..Self::default()
+        }
+    }
+
     /// Reads the model at `path`. The tensors share the file's bytes in memory.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use clap::Args;
 use rehearsekit_audio::Budget;
 use rehearsekit_badlink::Impairments;
 
-use super::seconds;
+use super::{ReachArgs, seconds};
 
 #[derive(Args)]
 #[command(after_help = format!(
@@ -24,10 +24,8 @@ use super::seconds;
      4  no client was admitted: the server cannot be reached, or refuses (what was refused is printed)"
 ))]
 pub(crate) struct LoadArgs {
-    /// The server, as HOST:PORT or by the name of one this computer is paired with [default: the one paired with or
-    /// used last, else 127.0.0.1:7433]
-    #[arg(long, value_name = "SERVER", default_value = "", hide_default_value = true)]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
     /// How many clients ask for a session
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(crate) clients: u16,
@@ -60,12 +58,6 @@ pub(crate) struct LoadArgs {
     /// Convert the songs to this rate first, as if the DAW ran at it [default: each song's own]
     #[arg(long, value_name = "HZ")]
     pub(crate) rate: Option<u32>,
-    /// SHA-256 of the server's certificate, as `serve` prints it: this one and no other
-    #[arg(long, value_name = "SHA256")]
-    pub(crate) fingerprint: Option<String>,
-    /// Wait this long for the server before giving up
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
-    pub(crate) connect_timeout: Duration,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -59,7 +59,7 @@ enum Outcome {
 
 /// `rehearsekit load`.
 pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
-    let whom = Whom::of(&args.server, args.fingerprint.as_deref())?;
+    let whom = Whom::of(&args.reach.server, args.reach.fingerprint.as_deref())?;
     let tunes = songs::read(args)?;
     let clients = (0..usize::from(args.clients))
         .map(|number| {
@@ -89,7 +89,9 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
     report.sum_up();
     report.print(args.json)?;
     match first_no {
-        Some(no) if report.clients.is_empty() => Err(no.failure(whom.title(), rate, args.connect_timeout)),
+        Some(no) if report.clients.is_empty() => {
+            Err(no.failure(whom.title(), rate, args.reach.connect_timeout))
+        }
         _ => report.judge(),
     }
 }
@@ -176,7 +178,8 @@ fn one(args: &LoadArgs, client: &Client, network: &Handle, began: Instant, playi
     }
     let (link, ends) = client::connect(network, &client.wanted);
     // A server that is full is an answer here; only one that still loads its models is worth the wait.
-    let opened = client::wait_until_live(&link, args.connect_timeout, |code| code == RefusalCode::NotReady);
+    let opened =
+        client::wait_until_live(&link, args.reach.connect_timeout, |code| code == RefusalCode::NotReady);
     let outcome = match opened {
         Ok(opened) => {
             playing.fetch_add(1, Relaxed);

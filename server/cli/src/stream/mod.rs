@@ -34,7 +34,7 @@ const PLAYED_RING_SECONDS: f64 = 20.0;
 
 /// `rehearsekit stream`.
 pub(crate) fn run(args: &StreamArgs) -> Result<(), Failure> {
-    let whom = Whom::of(&args.server, args.fingerprint.as_deref())?;
+    let whom = Whom::of(&args.reach.server, args.reach.fingerprint.as_deref())?;
     let title = whom.title().to_owned();
     let song = separate::read_song(&args.song)?;
     let rate = args.rate.map_or(Ok(song.rate()), SampleRate::new).map_err(Failure::usage)?;
@@ -54,8 +54,8 @@ pub(crate) fn run(args: &StreamArgs) -> Result<(), Failure> {
     };
     let (link, ends) = client::connect(runtime.handle(), &wanted);
     // A server that still loads its models, or is full for the moment, is worth the wait.
-    let result = client::wait_until_live(&link, args.connect_timeout, RefusalCode::is_worth_retrying)
-        .map_err(|no| no.failure(&title, rate, args.connect_timeout))
+    let result = client::wait_until_live(&link, args.reach.connect_timeout, RefusalCode::is_worth_retrying)
+        .map_err(|no| no.failure(&title, rate, args.reach.connect_timeout))
         .and_then(|opened| play_through(args, &title, feed, &opened, &link, ends, &wanted));
     link.close().wait(Duration::from_secs(1));
     client::end_network(runtime);

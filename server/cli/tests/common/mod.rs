@@ -18,6 +18,8 @@ pub(crate) fn rehearsekit() -> Command {
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) address: String,
+    pub(crate) http: String,
+    pub(crate) fingerprint: String,
 }
 
 impl Server {
@@ -28,18 +30,21 @@ impl Server {
     /// At `address`, with `more` words.
     pub(crate) fn start_at(address: &str, more: &[&str]) -> Self {
         data();
-        let mut child = rehearsekit()
-            .args(["serve", "--json", "--listen", address, "--http", "127.0.0.1:0"])
-            .args(["--model", "spleeter-2stems"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = rehearsekit();
+        command.args(["serve", "--json", "--listen", address, "--http", "127.0.0.1:0"]);
+        command.args(["--model", "spleeter-2stems"]).args(more);
+        Self::start_with(command)
+    }
+
+    /// By a command that is `serve --json` in some way.
+    pub(crate) fn start_with(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("'{line}': {e}"));
-        Self { child, address: ready["listen"].as_str().unwrap().to_owned() }
+        let text = |key: &str| ready[key].as_str().unwrap().to_owned();
+        Self { child, address: text("listen"), http: text("http"), fingerprint: text("fingerprint") }
     }
 }
 
@@ -153,6 +158,28 @@ pub(crate) fn copied_data(to: &Path) -> PathBuf {
         copy_tree(&data().join(part), &copy.join(part));
     }
     copy
+}
+
+/// A data folder of its own, hence a key of its own; models, runtime and measurements are the tests'.
+#[cfg(unix)]
+pub(crate) fn linked_data(to: &Path) -> PathBuf {
+    let linked = to.join("data");
+    fs::create_dir(&linked).unwrap();
+    for part in ["models", "runtime", "devices"].iter().filter(|part| data().join(part).exists()) {
+        std::os::unix::fs::symlink(data().join(part), linked.join(part)).unwrap();
+    }
+    linked
+}
+
+/// A program as root: directly, or by sudo, which must not ask. Variables do not come through, so none may be needed.
+#[cfg(unix)]
+pub(crate) fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.args(["-n", program]);
+    command
 }
 
 fn copy_tree(from: &Path, to: &Path) {

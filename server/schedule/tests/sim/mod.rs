@@ -162,7 +162,7 @@ impl Sim<'_> {
                 Event::Wake => {}
                 Event::Join(index) => {
                     let player = &self.players[index];
-                    if let Ok(stream) = scheduler.admit(&player.demand) {
+                    if let Some(stream) = scheduler.admit(&player.demand) {
                         fates[index].admitted = true;
                         seats.insert(index, Seat { stream, queue: VecDeque::new(), out: false });
                         events.push(Reverse((player.leaves, Event::Leave(index))));

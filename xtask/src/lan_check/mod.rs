@@ -1,13 +1,15 @@
 //! `cargo xtask lan-check`: two machines made of network namespaces, servers on one, the standalone with its window on
-//! the other, outside of the CI: it takes a desktop's worth of packages. The window is worked with mouse and keys: a
-//! server is found, its code typed, played with, lost and found again at another address, shut out, lost for good,
-//! and looked for where multicast is blocked. Figures and pictures are kept below `target/lan-check/`.
+//! the other, and then the plugin in Ardour; outside of the CI: it takes a desktop's worth of packages. The windows are
+//! worked with mouse and keys: a server is found, its code typed, played with, lost and found again at another address,
+//! shut out, lost for good, and looked for where multicast is blocked. Figures and pictures are kept below
+//! `target/lan-check/`.
 
-#[path = "../../tests/src/netns.rs"]
+mod player;
+
+#[path = "../../../tests/src/netns.rs"]
 #[allow(unreachable_pub, reason = "it is public where it is at home")]
-mod netns;
+pub(crate) mod netns;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,10 +19,12 @@ use netns::{Lan, Running, Side};
 use serde_json::{Value, json};
 
 use crate::bundle;
-use crate::daw_check::{Places, Screen, jack, level, middle, places, song};
+use crate::daw_check::{Ardour, Editor, Screen, jack, song};
 use crate::kit::{Kit, SPLEETER};
 use crate::setup;
-use crate::shell::{Background, capture, target_dir};
+use crate::shell::{Background, target_dir};
+use crate::wav::Sound;
+use player::Player;
 
 /// Where the server that is paired with listens, and another of the same name.
 const PORTS: [u16; 2] = [7433, 7434];
@@ -35,7 +39,7 @@ const MOMENT: Duration = Duration::from_secs(3);
 /// When something it needs cannot be had, or what happened was wrong.
 pub(crate) fn check() -> Result<()> {
     setup::prepare(setup::Purpose::Lan)?;
-    bundle::bundle(&bundle::Args::release())?;
+    let bundles = bundle::bundle(&bundle::Args::release())?;
     let kit = Kit::release()?;
     kit.pull(SPLEETER, false)?;
     let folder = target_dir().join("lan-check");
@@ -43,7 +47,7 @@ pub(crate) fn check() -> Result<()> {
         std::fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
     }
     std::fs::create_dir_all(&folder)?;
-    let (song, _) = song(&kit, &folder)?;
+    let (song, music) = song(&kit, &folder)?;
     let lan = Lan::new();
     let mut closets =
         [Closet::start(&kit, &lan, &folder, PORTS[0])?, Closet::start(&kit, &lan, &folder, PORTS[1])?];
@@ -53,7 +57,7 @@ pub(crate) fn check() -> Result<()> {
 
     let screen = Screen::start(79)?;
     let _jack = jack(&folder)?;
-    let player = Player::start(&lan, &screen, &song, &folder)?;
+    let player = Player::standalone(&lan, &screen, &song, &folder)?;
     let mut seen: Vec<(&str, Value, bool)> = Vec::new();
 
     player.press("Connection. ")?;
@@ -103,6 +107,7 @@ pub(crate) fn check() -> Result<()> {
     drop(closet);
     std::thread::sleep(Duration::from_secs(6));
     player.photograph("vanished")?;
+    seen.extend(in_ardour(&lan, &other, &bundles, &music, &folder)?);
     drop(other);
     lan.block(Side::Stage, "input", "udp dport 5353");
     std::thread::sleep(Duration::from_secs(25));
@@ -110,6 +115,40 @@ pub(crate) fn check() -> Result<()> {
     let bridged = player.level()?;
     seen.push(("no server any more: the song, dB", json!(bridged), bridged > -60.0));
     report(&seen, &folder)
+}
+
+/// The plugin in a DAW on the stage: paired with the server that is left by typing its code in the editor, and played.
+fn in_ardour(
+    lan: &Lan,
+    closet: &Closet<'_>,
+    bundles: &Path,
+    music: &Sound,
+    folder: &Path,
+) -> Result<Vec<(&'static str, Value, bool)>> {
+    // Long enough for all that is done while it plays.
+    let channels = music.channels.iter().map(|one| one.repeat(4)).collect();
+    let music = Sound { rate_hz: music.rate_hz, channels };
+    let ardour = Ardour::new(&folder.join("ardour"), bundles, music.seconds() + 1.0)?;
+    ardour.make_session(&music)?;
+    let screen = Screen::start(77)?;
+    let player = Player::in_ardour(lan, &screen, &ardour, folder)?;
+    player.press("Connection. ")?;
+    player.photograph("ardour-found")?;
+    player.press("1, new, wants a code")?;
+    let (code, _showing) = closet.show_code()?;
+    player.type_code(&code)?;
+    closet.wait_for_sessions(1)?;
+    player.photograph("ardour-paired")?;
+    player.press("Back to the mixer")?;
+    Editor::play(&screen)?;
+    let all = player.level()?;
+    player.press("Band mute")?;
+    let vocals = player.level()?;
+    player.photograph("ardour-playing")?;
+    Ok(vec![
+        ("in Ardour, paired by typing the code, dB", json!(all), all > -30.0),
+        ("in Ardour, the band muted, dB", json!(vocals), vocals > -60.0 && vocals < all - 0.3),
+    ])
 }
 
 fn report(seen: &[(&str, Value, bool)], folder: &Path) -> Result<()> {
@@ -203,68 +242,5 @@ impl<'a> Closet<'a> {
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(began.elapsed().as_secs_f64())
-    }
-}
-
-/// The standalone on the stage, and a hand at its window.
-struct Player<'a> {
-    screen: &'a Screen,
-    folder: &'a Path,
-    window: String,
-    ports: Vec<String>,
-    mixer: Places,
-    servers: Places,
-    /// What it is called in a server's list.
-    name: String,
-    _program: Background,
-}
-
-impl<'a> Player<'a> {
-    fn start(lan: &Lan, screen: &'a Screen, song: &Path, folder: &'a Path) -> Result<Self> {
-        let config = folder.join("config");
-        let program = target_dir().join("bundled").join("rehearsekit-standalone");
-        let display = screen.display();
-        let variables = [
-            ("XDG_CONFIG_HOME", config.as_os_str()),
-            ("DISPLAY", OsStr::new(display)),
-            ("LIBGL_ALWAYS_SOFTWARE", OsStr::new("1")),
-        ];
-        let mut command = lan.command(Side::Stage, program, &variables);
-        command.arg("--file").arg(song).args(["--loop", "--backend", "jack"]);
-        let log = std::fs::File::create(folder.join("standalone.log"))?;
-        let program = Background::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
-        let window = screen.wait_for("^RehearseKit$", &program)?;
-        std::thread::sleep(MOMENT);
-        let said = capture(Command::new("jack_lsp").stderr(Stdio::null()))?;
-        let is_output = |port: &&str| port.contains("out") && !port.contains("system");
-        let ports: Vec<String> = said.lines().map(str::trim).filter(is_output).map(str::to_owned).collect();
-        ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
-        let name = capture(&mut Command::new("hostname"))?.trim().to_owned();
-        let (mixer, servers) = (places(&[])?, places(&["servers", "2"])?);
-        Ok(Self { screen, folder, window, ports, mixer, servers, name, _program: program })
-    }
-
-    fn press(&self, label: &str) -> Result<()> {
-        let place = middle(&self.servers, label).or_else(|_| middle(&self.mixer, label))?;
-        self.screen.at(&self.window, place, &["click", "1", "sleep", "0.5"])
-    }
-
-    /// Types a code where one is asked for, and waits for what comes of it.
-    fn type_code(&self, code: &str) -> Result<()> {
-        self.screen.hand(&["key", "ctrl+a"])?;
-        self.screen.hand(&["type", "--delay", "150", code])?;
-        std::thread::sleep(MOMENT);
-        self.screen.hand(&["key", "Return"])?;
-        std::thread::sleep(MOMENT);
-        Ok(())
-    }
-
-    fn photograph(&self, name: &str) -> Result<()> {
-        std::thread::sleep(MOMENT);
-        self.screen.photograph(&self.folder.join(format!("{name}.png")))
-    }
-
-    fn level(&self) -> Result<f64> {
-        level(&self.ports, self.folder)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{entry, names, parse, questions, text, top, version, yaml};
 
 /// What the catalogue asks of `app.yaml`, and of what kind it is.
-const APP: &[(&str, fn(&Value) -> bool)] = &[
+const APP: &[questions::Fits] = &[
     ("app_version", Value::is_string),
     ("capabilities", Value::is_array),
     ("categories", Value::is_array),

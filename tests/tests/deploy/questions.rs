@@ -3,8 +3,11 @@
 
 use serde_json::Value;
 
+/// A name, and whether a value is what it stands for.
+pub(crate) type Fits = (&'static str, fn(&Value) -> bool);
+
 /// The kinds of answer, and how a default of that kind looks.
-const KINDS: &[(&str, fn(&Value) -> bool)] = &[
+const KINDS: &[Fits] = &[
     ("string", Value::is_string),
     ("path", Value::is_string),
     ("hostpath", Value::is_string),

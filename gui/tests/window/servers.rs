@@ -184,7 +184,7 @@ pub fn checked() -> View {
         ),
         good(
             "Budget",
-            "With htdemucs closet can hold a budget of 250, 350, 500 ms, but not 93, 132, 180; the page Latency says what each buys.",
+            "Asked last, closet could hold a budget of 250, 350, 500 ms with htdemucs, but not 93, 132, 180; the page Latency says what each buys.",
         ),
         good("Host", "The host runs at 48000 Hz, and so does the way to the server."),
         good("Host", "The host was told a latency of 12000 frames (250 ms), which is your budget."),

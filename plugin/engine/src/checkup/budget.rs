@@ -59,10 +59,11 @@ fn offers(state: &State) -> Option<Finding> {
     let (holding, others) = (list(true), list(false));
     let own = offers.iter().find(|offer| (f64::from(offer.millis) - state.view.budget_millis).abs() < 1.0);
     let not = if others.is_empty() { String::new() } else { format!(", but not {others}") };
-    let told = format!("With {model} {whom} can hold a budget of {holding} ms{not}");
+    let told = format!("Asked last, {whom} could hold a budget of {holding} ms with {model}{not}");
     Some(if holding.is_empty() {
-        let told =
-            format!("With {model} {whom} can hold none of the budgets now: ask for another model, or later.");
+        let told = format!(
+            "Asked last, {whom} could hold none of the budgets with {model}: take another model, or try later."
+        );
         Finding::failed(Budget, "server-refuses", told)
     } else if own.is_some_and(|own| !own.holds) {
         let told = format!("{told}, which is yours: pick one of those on the page Latency.");

@@ -108,7 +108,8 @@ fn all_is_well_and_each_thing_is_said() {
             "Of 250 ms the plan for spleeter-2stems needs 212 ms, which leaves 38 ms for the link; with everything, 224 ms \
              were needed in the last five minutes.",
             "The recommended budget is the one you have, 250 ms.",
-            "With spleeter-2stems closet can hold a budget of 250, 500 ms, but not 93; the page Latency says what each buys.",
+            "Asked last, closet could hold a budget of 250, 500 ms with spleeter-2stems, but not 93; the page Latency says what each \
+             buys.",
             "The host runs at 48000 Hz, and so does the way to the server.",
             "The host was told a latency of 12000 frames (250 ms), which is your budget.",
             "The host plays in blocks of up to 512 frames (11 ms of the budget's 250 ms).",

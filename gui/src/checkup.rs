@@ -66,7 +66,7 @@ fn copy_ui(desk: &mut Desk<'_>, title: &mut Rect) {
 
 /// A row's mark and its word, cut off its left.
 fn columns(desk: &Desk<'_>, row: &mut Rect) -> [Rect; 2] {
-    [cut_left(row, desk.px(16.0), desk.px(6.0)), cut_left(row, desk.px(54.0), desk.px(6.0))]
+    [cut_left(row, desk.px(16.0), desk.px(6.0)), cut_left(row, desk.px(56.0), desk.px(8.0))]
 }
 
 fn finding_ui(desk: &mut Desk<'_>, row: Rect, n: usize, text: &str, size: f32) {

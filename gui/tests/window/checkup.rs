@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use egui::{Key, Modifiers};
 use egui_kittest::Harness;
-use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use egui_kittest::kittest::Queryable as _;
 use rehearsekit_gui::Action;
 
 use crate::keyboard::{press, tab_to};
@@ -26,9 +26,10 @@ fn opened(size: [f32; 2], view: rehearsekit_gui::view::View) -> Harness<'static,
 fn said(stage: &Harness<'_, Stage>) -> Vec<(String, egui::Rect)> {
     let verdicts = ["Failed, ", "Warning, ", "Good, "];
     let rows = stage.query_all_by(|node| {
-        node.label().is_some_and(|label| verdicts.iter().any(|verdict| label.starts_with(verdict)))
+        // Where egui keeps what a label says.
+        node.value().is_some_and(|said| verdicts.iter().any(|verdict| said.starts_with(verdict)))
     });
-    rows.map(|row| (row.accesskit_node().label().unwrap_or_default(), row.rect())).collect()
+    rows.map(|row| (row.value().unwrap_or_default(), row.rect())).collect()
 }
 
 #[test]

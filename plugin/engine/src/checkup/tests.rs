@@ -298,7 +298,7 @@ fn the_host() {
     let rate = |hz: u32, frames| {
         changed(|s| (s.view.rate_hz, s.view.latency_frames, s.wanted_frames) = (hz, frames, frames))
     };
-    says(&rate(96_000, 24_000), "travel at 1/2 of it, which takes 2.2 ms", Host, Good, None);
+    says(&rate(96_000, 24_000), "travel at 1/2 of it, which takes 1.1 ms", Host, Good, None);
     says(&rate(1_000, 250), "which no server takes", Host, Failed, None);
     let changed_budget = changed(|s| s.wanted_frames = 24_000);
     says(&changed_budget, "(250 ms), but your budget is 500 ms now", Host, Warning, None);

@@ -15,7 +15,7 @@ use crate::theme::{self, Theme};
 use crate::view::{Action, View};
 
 /// The smallest type there is, for long sentences in small windows.
-const LEAST_TYPE: f32 = 8.5;
+pub(crate) const LEAST_TYPE: f32 = 8.5;
 /// Between two sentences.
 const PARAGRAPH: f32 = 5.0;
 

@@ -3,6 +3,7 @@
 
 mod badge;
 mod ballistics;
+mod checkup;
 mod click;
 mod fader;
 mod grip;
@@ -23,8 +24,9 @@ pub mod view;
 
 pub use panel::{Panel, panel_ui};
 pub use view::{
-    Action, BudgetView, ClickMode, ClickView, Control, LinkState, LinkView, Look, MasterView, PairingView,
-    PartMode, PartView, ServerView, Standing, StripView, Subdivision, TempoSource, View,
+    Action, BudgetView, ClickMode, ClickView, Control, FindingView, LinkState, LinkView, Look, MasterView,
+    PairingView, PartMode, PartView, ServerView, Standing, StripView, Subdivision, TempoSource, Verdict,
+    View,
 };
 
 /// The foot of every fader in dB: at or below it there is silence.

@@ -1,8 +1,9 @@
-//! The pages behind the badge: which server, and which latency to pay for which quality, how the link does, and how the
-//! window looks.
+//! The pages behind the badge: which server, and which latency to pay for which quality, how the link and all of the
+//! set-up do, and how the window looks.
 
 use egui::{Align2, Rect, Role, Sense, StrokeKind, WidgetInfo, vec2};
 
+use crate::checkup::checkup_page_ui;
 use crate::click::stepper_ui;
 use crate::health::{latency_words, link_words, misses_words, turnaround_words};
 use crate::kit::{Desk, Pick, Press, cut_left, cut_right, cut_top, id};
@@ -21,27 +22,34 @@ pub(crate) fn link_page_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     if let Some(step) = step {
         desk.actions.push(Action::Scale(step));
     }
-    let tabs = cut_left(&mut tabs, desk.px(250.0), 0.0);
-    let pages = [Page::Server, Page::Latency];
+    let tabs = cut_left(&mut tabs, desk.px(360.0), 0.0);
+    let pages = [Page::Server, Page::Latency, Page::Checkup];
+    let labels = [
+        ("Server", "Page: the server"),
+        ("Latency", "Page: latency and what it buys"),
+        ("Check my set-up", "Page: check my set-up"),
+    ];
+    let cell = tabs.width() / 3.0;
+    let size = desk.fitting(labels.iter().map(|(label, _)| *label), 13.0, 9.5, cell - desk.px(10.0));
     let pick = Pick {
-        labels: &[("Server", "Page: the server"), ("Latency", "Page: latency and what it buys")],
+        labels: &labels,
         picked: pages.iter().position(|page| *page == desk.panel.page),
         colour: theme::PICKED,
-        size: 13.0,
+        size,
         possible: true,
     };
     if let Some(pressed) = desk.pick("set up", tabs, &pick) {
         desk.panel.turn_to(pages[pressed]);
     }
     if desk.view.link.recommended_millis.is_some() {
-        let at = tabs.right_center() - vec2(desk.px(18.0), 0.0);
+        let at = tabs.left_center() + vec2(2.0 * cell - desk.px(16.0), 0.0);
         let around = if desk.panel.page == Page::Latency { theme::PICKED } else { theme::KEY };
         better_ui(desk, at, desk.px(6.5), around);
     }
-    if desk.panel.page == Page::Server {
-        server_page_ui(desk, rect);
-    } else {
-        latency_page_ui(desk, rect);
+    match desk.panel.page {
+        Page::Server => server_page_ui(desk, rect),
+        Page::Checkup => checkup_page_ui(desk, rect),
+        _ => latency_page_ui(desk, rect),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Small shapes that say yes, no, nobody knows, and better: so that colour is never alone. They draw and know nothing.
+//! Small shapes that say yes, no, look here, nobody knows, and better: so that colour is never alone. They draw and know nothing.
 
 use egui::{Color32, Pos2, Rect, Shape, Stroke, vec2};
 
@@ -12,6 +12,8 @@ pub(crate) enum Mark {
     Tick,
     /// No.
     Cross,
+    /// Look here.
+    Mind,
     /// Nobody knows yet.
     Ring,
 }
@@ -30,6 +32,10 @@ pub(crate) fn mark_ui(desk: &Desk<'_>, rect: Rect, mark: Mark, colour: Color32) 
         Mark::Cross => {
             painter.line_segment([centre + vec2(-r, -r) * 0.8, centre + vec2(r, r) * 0.8], stroke);
             painter.line_segment([centre + vec2(-r, r) * 0.8, centre + vec2(r, -r) * 0.8], stroke);
+        }
+        Mark::Mind => {
+            painter.line_segment([centre - vec2(0.0, r), centre + vec2(0.0, r * 0.25)], stroke);
+            painter.circle_filled(centre + vec2(0.0, r * 0.9), desk.px(1.3), colour);
         }
         Mark::Ring => drop(painter.circle_stroke(centre, r * 0.8, Stroke::new(desk.px(1.5), colour))),
     }

@@ -36,6 +36,9 @@ pub struct Panel {
     pub(crate) page: Page,
     /// Which page of servers the player turned to; `None` is the one with the picked server on it.
     pub(crate) servers_page: Option<usize>,
+    /// Which page of findings is shown, and whether they were copied since the player turned to them.
+    pub(crate) findings_page: usize,
+    pub(crate) copied: bool,
     /// The server that is asked about once more before it is forgotten.
     pub(crate) forgetting: Option<String>,
     /// What was typed of a server's code; `None` while none is asked for.
@@ -54,6 +57,7 @@ pub(crate) enum Page {
     Click,
     Server,
     Latency,
+    Checkup,
 }
 
 impl Page {
@@ -61,9 +65,9 @@ impl Page {
         if self == page { Self::Mixer } else { page }
     }
 
-    /// Whether it is one of the two behind the badge.
+    /// Whether it is one of those behind the badge.
     pub(crate) fn is_set_up(self) -> bool {
-        matches!(self, Self::Server | Self::Latency)
+        matches!(self, Self::Server | Self::Latency | Self::Checkup)
     }
 }
 
@@ -72,6 +76,7 @@ impl Panel {
     pub(crate) fn turn_to(&mut self, page: Page) {
         (self.page, self.servers_page, self.forgetting) = (page, None, None);
         (self.code, self.pairing) = (None, false);
+        (self.findings_page, self.copied) = (0, false);
     }
 
     /// To the pages behind the badge, or back: to latency where stems come or another latency is offered, and to the

@@ -74,20 +74,36 @@ fn pages_ui(desk: &mut Desk<'_>, title: &mut Rect, rows: usize) -> usize {
         return 0;
     }
     let first = page * rows;
+    let text = format!("{}–{} of {count}", first + 1, (first + rows).min(count));
+    let names = ["Servers before these", "More servers"];
+    if let Some(turned) = turn_ui(desk, title, names, &text, page, last) {
+        desk.panel.servers_page = Some(turned);
+    }
+    first
+}
+
+/// Two keys of these names at the right of a title, and between them which part of a list is shown. The page turned to.
+pub(crate) fn turn_ui(
+    desk: &mut Desk<'_>,
+    title: &mut Rect,
+    [before, after]: [&str; 2],
+    text: &str,
+    page: usize,
+    last: usize,
+) -> Option<usize> {
     let key = desk.px(26.0);
     let more = cut_right(title, key, desk.px(4.0));
     let words = cut_right(title, desk.px(62.0), desk.px(4.0));
     let less = cut_right(title, key, desk.px(4.0));
-    let text = format!("{}–{} of {count}", first + 1, (first + rows).min(count));
-    desk.line(words, Align2::CENTER_CENTER, &text, desk.theme.regular(11.0), theme::QUIET);
+    desk.line(words, Align2::CENTER_CENTER, text, desk.theme.regular(11.0), theme::QUIET);
     let press = |label, says, enabled| Press { label, says, size: 14.0, enabled, ..Press::default() };
-    if desk.press("fewer servers", less, &press("‹", "Servers before these", page > 0)).clicked() {
-        desk.panel.servers_page = Some(page.saturating_sub(1));
+    let back = desk.press(before, less, &press("‹", before, page > 0)).clicked();
+    let on = desk.press(after, more, &press("›", after, page < last)).clicked();
+    match (back, on) {
+        (true, _) => Some(page.saturating_sub(1)),
+        (_, true) => Some(page + 1),
+        _ => None,
     }
-    if desk.press("more servers", more, &press("›", "More servers", page < last)).clicked() {
-        desk.panel.servers_page = Some(page + 1);
-    }
-    first
 }
 
 fn server_ui(desk: &mut Desk<'_>, mut row: Rect, server: &ServerView) {

@@ -1,8 +1,10 @@
 //! The words between the window and its owner. Plain data; nothing here draws, and nothing here knows where the
 //! figures come from or what becomes of what the player did.
 
+mod checkup;
 mod servers;
 
+pub use checkup::{FindingView, Verdict};
 pub use servers::{PairingView, ServerView, Standing};
 
 /// Everything the panel shows, taken anew for each picture.
@@ -18,6 +20,8 @@ pub struct View {
     pub discovery: Option<String>,
     /// Pairing with the server that was picked.
     pub pairing: PairingView,
+    /// What was found out about the set-up, the worst first.
+    pub findings: Vec<FindingView>,
     /// The model that plays, or that was asked for.
     pub model: String,
     /// The player's budget.
@@ -326,6 +330,8 @@ pub enum Action {
     CancelPairing,
     /// Not paired with the server of this `id` any more.
     Forget(String),
+    /// All findings are wanted as text, for the clipboard.
+    CopyFindings,
     /// Another model was typed; as typed, not checked. Empty is "the server's choice".
     Model(String),
     /// Large type pressed.

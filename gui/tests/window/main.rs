@@ -2,6 +2,7 @@
 //! left alone. Nothing is replaced: the real panel is drawn by the real egui.
 #![allow(missing_docs, unreachable_pub)]
 
+mod checkup;
 mod keyboard;
 mod labels;
 mod pictures;

@@ -136,6 +136,12 @@ fn a_recommendation() {
 }
 
 #[test]
+fn a_check_of_the_set_up() {
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "checkup", USUAL, 1.0, checked(), &format!("{SET_UP}|{CHECKUP_PAGE}"));
+}
+
+#[test]
 fn where_the_keyboard_is() {
     let mut stage = stage(SMALL, live());
     stage.run();

@@ -225,8 +225,9 @@ pub fn large(mut view: View) -> View {
 
 /// The key that opens the page behind the badge.
 pub const SET_UP: &str = "Server, latency, model, looks";
-/// The keys of its two halves.
+/// The keys of its pages.
 pub const SERVER_PAGE: &str = "Page: the server";
 pub const LATENCY_PAGE: &str = "Page: latency and what it buys";
+pub const CHECKUP_PAGE: &str = "Page: check my set-up";
 /// The key that opens the click's page.
 pub const ALL_OF_THE_CLICK: &str = "All of the click";

@@ -1,5 +1,6 @@
 //! The main thread's handle of one plugin instance. Nothing here waits for the network or for the audio thread.
 
+mod checkup;
 mod meeting;
 mod picture;
 
@@ -24,6 +25,7 @@ use crate::{
     click_file::read_click_file,
     engine::{AudioEngine, MOST_BLOCK_FRAMES, Parts},
     feed::Feed,
+    lately::Lately,
     meters::Meters,
     metronome::Metronome,
     network,
@@ -258,9 +260,10 @@ impl Instance {
         *lock(&run.problem) = problem;
         let (link, ends) = session::open(network.handle(), config, rate);
         let pace = Pace::new(setup.rate_hz, setup.max_block_frames);
+        let lately = Lately::new(session::LOOK, setup.rate_hz, setup.max_block_frames);
         let (settings, offers) = (Arc::clone(&self.settings), Arc::clone(&self.offers));
         let lessons = Lessons { settings, offers, rate, latency_frames };
-        let watching = session::watch(link.remote(), Arc::clone(run), lessons, pace);
+        let watching = session::watch(link.remote(), Arc::clone(run), lessons, pace, lately);
         network.handle().spawn(watching);
         Ok((link, rate, ends))
     }

@@ -15,11 +15,13 @@
 //! This crate must never see a plugin framework, a GUI, a model or the server.
 
 mod automation;
+pub mod checkup;
 pub mod click_file;
 mod control;
 mod engine;
 mod feed;
 mod instance;
+mod lately;
 mod meters;
 mod metronome;
 pub mod mixer;
@@ -33,6 +35,7 @@ mod shared;
 mod song;
 pub mod view;
 
+pub use checkup::{Check, Finding, Verdict};
 pub use control::{CONTROLS, Control, Touched};
 pub use engine::{AudioEngine, Block, OUTPUTS, Status};
 pub use instance::{AudioSetup, Change, Instance};

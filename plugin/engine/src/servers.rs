@@ -33,6 +33,8 @@ pub struct ServerSeen {
     pub load: Option<(u32, u32)>,
     /// The models it serves.
     pub models: Vec<String>,
+    /// Lowest and highest version of the protocol that it speaks; `None` while it does not say.
+    pub speaks: Option<(u16, u16)>,
     /// How we stand with it.
     pub standing: Standing,
     /// Whether it announces itself now.
@@ -136,6 +138,7 @@ pub(crate) fn list(
             address: seen.addresses.first().map(ToString::to_string).unwrap_or_default(),
             load: Some((said.load.open, said.load.most)),
             models: said.models.iter().map(|model| printable(model)).collect(),
+            speaks: Some(said.protocol),
             standing: stand(fingerprint),
             is_there: true,
             is_picked: picked == Some(fingerprint),
@@ -150,6 +153,7 @@ pub(crate) fn list(
         address: server.address.clone(),
         load: None,
         models: Vec::new(),
+        speaks: None,
         standing: stand(server.fingerprint),
         is_there: false,
         is_picked: picked == Some(server.fingerprint),
@@ -169,6 +173,7 @@ pub(crate) fn list(
         address: DEFAULT_SERVER.to_owned(),
         load: None,
         models: Vec::new(),
+        speaks: None,
         standing: Standing::ThisMachine,
         is_there: true,
         is_picked: picked.is_none() && target.is_some_and(|target| !target.wants_code()),

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     instance::AudioSetup,
+    lately::Lately,
     pace::Pace,
     servers,
     settings::Settings,
@@ -32,7 +33,7 @@ const MIX_RING_SECONDS: f64 = 2.0;
 const STEM_RING_SECONDS: f64 = 0.5;
 const FEWEST_STEM_SLOTS: usize = 256;
 /// How often the pace of the host is looked at, and every how many looks the statistics are.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 const STATS_EVERY: u32 = 12;
 
 /// The audio thread's ends.
@@ -128,7 +129,13 @@ pub(crate) fn offers_in(
 
 /// Keeps an eye on both sides until the link is closed: writes down the figures, learns the model's stems and what
 /// budgets buy, judges how fast the host calls.
-pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, mut pace: Pace) {
+pub(crate) async fn watch(
+    remote: LinkRemote,
+    run: Arc<Run>,
+    lessons: Lessons,
+    mut pace: Pace,
+    mut lately: Lately,
+) {
     let start = Instant::now();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,7 +147,9 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
     loop {
         look.tick().await;
         let now = start.elapsed();
-        pace.look(run.frames.load(Relaxed), now);
+        let frames = run.frames.load(Relaxed);
+        pace.look(frames, now);
+        lately.look(frames, now);
         if looks.is_multiple_of(STATS_EVERY) {
             remote.tell_underruns(run.counters.read().underruns);
             link = remote.stats();
@@ -165,7 +174,9 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
             before = Some(run.missed(&link));
         }
         if looks.is_multiple_of(STATS_EVERY) {
-            let missed = run.missed_since(before, &link).iter().sum();
+            let missed = run.missed_since(before, &link);
+            lately.missed(missed, now);
+            let missed = missed.iter().sum();
             let budget_millis = lessons.rate.duration(lessons.latency_frames.into()).as_secs_f64() * 1e3;
             let offers = &lock(&lessons.offers);
             let situation = Situation { budget_millis, offers, shadow: &link.shadow, missed };
@@ -178,6 +189,7 @@ pub(crate) async fn watch(remote: LinkRemote, run: Arc<Run>, lessons: Lessons, m
             bursting: pace.is_bursting(now),
             before,
             recommendation: recommendation.clone(),
+            lately: lately.happened(now),
         };
     }
 }

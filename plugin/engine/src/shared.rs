@@ -9,6 +9,7 @@ use std::sync::{
 use rehearsekit_client::{LinkStats, Recommendation};
 use rehearsekit_playout::PlayoutCounters;
 
+use crate::lately::Happened;
 use crate::meters::Meters;
 use crate::metronome::Heard;
 
@@ -44,6 +45,7 @@ pub(crate) struct Figures {
     pub(crate) before: Option<Missed>,
     /// Whether another budget would do better.
     pub(crate) recommendation: Option<Recommendation>,
+    pub(crate) lately: Happened,
 }
 
 /// Underruns, late slots and lost chunks.

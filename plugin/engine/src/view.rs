@@ -5,7 +5,7 @@ use rehearsekit_client::{BudgetOffer, LinkState, Percentiles, Recommendation, Re
 use crate::{metronome::ClickNow, mixer::STRIPS};
 
 /// An instance at one moment. See [`Instance::view`](crate::Instance::view).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
     /// What the link is doing.
     pub link: LinkView,

@@ -54,6 +54,8 @@ impl Hand {
             Action::Pair { code } => self.shared.instance.pair(&code),
             Action::CancelPairing => self.shared.instance.cancel_pairing(),
             Action::Forget(id) => self.shared.instance.forget(&id),
+            // The clipboard is the window's.
+            Action::CopyFindings => {}
             Action::Model(typed) => self.settings(|settings| settings.model = some(typed)),
             Action::LargeType(on) => self.shared.params.look.change(|look| look.large_type = on),
             Action::Scale(percent) => self.shared.params.look.change(|look| look.scale_percent = percent),

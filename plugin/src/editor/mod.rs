@@ -3,6 +3,7 @@
 //! show. Runs on whatever thread the window has; never waits for audio or network.
 
 mod act;
+mod checkup;
 mod view;
 mod watch;
 mod window;

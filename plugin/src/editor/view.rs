@@ -10,6 +10,7 @@ use rehearsekit_plugin_engine::{
     STRIPS, ServerSeen, Settings, Standing, Trust, View as Engine,
 };
 
+use super::checkup::findings;
 use crate::shared::Shared;
 
 /// What the strips are called in the window.
@@ -59,6 +60,7 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
             Pairing::Done { server } => gui::PairingView::Done { server },
         },
         link: link(engine, &model, budget_millis),
+        findings: findings(shared),
         model,
         budget_millis,
         look: gui::Look { large_type: look.large_type, scale_percent: look.scale_percent },
@@ -114,7 +116,7 @@ fn link(engine: Engine, model: &str, budget_millis: u32) -> gui::LinkView {
 
 /// A sentence as the window shows it: begun as one, and names of commands as people quote them (a backtick looks like an
 /// accent in the window's letters).
-fn sentence(words: &str) -> String {
+pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     (first + letters.as_str()).replace('`', "\"")

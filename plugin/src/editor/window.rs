@@ -13,7 +13,7 @@ use nice_plug_egui::baseview::WindowSize;
 use nice_plug_egui::{
     EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier,
 };
-use rehearsekit_gui::{Panel, panel_ui};
+use rehearsekit_gui::{Action, Panel, panel_ui};
 
 use super::ToMainThread;
 use super::act::Hand;
@@ -121,7 +121,10 @@ impl NiceEguiApp for EditorApp {
         let actions = panel_ui(ui, &mut self.panel, &view);
         let acted = !actions.is_empty();
         for action in actions {
-            self.hand.act(action);
+            match action {
+                Action::CopyFindings => ui.ctx().copy_text(self.shared.instance.checkup_report()),
+                action => self.hand.act(action),
+            }
         }
         let zoom = self.shared.params.look.get().zoom();
         if ui.ctx().zoom_factor() != zoom {

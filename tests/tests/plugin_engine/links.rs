@@ -1,7 +1,7 @@
 //! What the engine makes of bad links: that it survives what can be survived, and what it tells the player.
 
 use rehearsekit_badlink::{Impairments, UdpProxy};
-use rehearsekit_plugin_engine::{LinkView, View};
+use rehearsekit_plugin_engine::{LinkView, Verdict, View};
 use rehearsekit_tests::house::{House, Wire, any_port};
 
 use crate::trouble::{RATE, check, host, song, until_bridged, until_live};
@@ -24,6 +24,11 @@ fn another_address_is_the_same_session() {
     assert!(view.round_trip_millis.count > 0 && view.round_trip_millis.p50 > 0.0);
     // Three stretches of ten seconds are not over yet.
     assert_eq!((view.needs_millis, view.recommendation), (None, None));
+    let checkup = host.instance.checkup();
+    let says = |part: &str| checkup.iter().any(|f| f.verdict == Verdict::Good && f.sentence.contains(part));
+    assert!(says("Connected to the server on this computer; no pairing is needed there."), "{checkup:#?}");
+    assert!(says("There and back takes") && says("which is your budget"), "{checkup:#?}");
+    assert!(checkup.iter().all(|finding| finding.verdict != Verdict::Failed), "{checkup:#?}");
 }
 
 #[test]
@@ -63,5 +68,8 @@ fn breaks_are_told_and_no_latency_is_sold_against_them() {
         |view: &View| view.recommendation.as_ref().is_some_and(|r| r.sentence.contains("broke 2 times"));
     host.play_until("told", song, |_, view| told(view));
     assert_eq!(host.instance.view().recommendation.unwrap().millis, None);
+    let checkup = host.instance.checkup();
+    let breaks: Vec<_> = checkup.iter().filter(|finding| finding.name == Some("link-breaks")).collect();
+    assert_eq!((breaks.len(), breaks[0].verdict), (1, Verdict::Failed), "{checkup:#?}");
     check(&host);
 }

@@ -10,6 +10,8 @@ use rehearsekit_client::{
     RefusalCode, Target, pair,
 };
 
+use rehearsekit_discovery::Trouble;
+
 use super::Instance;
 use crate::{
     network,
@@ -42,17 +44,21 @@ impl Instance {
         }
         let known = self.keyring.list().unwrap_or_default();
         let target = servers::target(&self.settings(), &known).ok();
-        let revoked = self.refusal() == Some(RefusalCode::Revoked);
+        let revoked = self.is_revoked();
         servers::list(target.as_ref(), &known, &network::announced(), revoked, &mut lock(&self.shown))
     }
 
     /// What keeps servers from being found, or the list of paired servers from being of use, in a sentence.
     pub fn servers_trouble(&self) -> Option<String> {
-        let known = match self.keyring.list() {
-            Ok(known) => known,
-            Err(error) => return Some(error.to_string()),
-        };
-        let target = servers::target(&self.settings(), &known).ok()?;
+        match self.keyring.list() {
+            Ok(_) => self.search_trouble().map(|trouble| trouble.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// What keeps servers from being found.
+    pub(super) fn search_trouble(&self) -> Option<Trouble> {
+        let target = servers::target(&self.settings(), &self.keyring.list().ok()?).ok()?;
         // Whoever is being played with over the network is there, whatever the search says.
         let answering = match (target.fingerprint(), &target) {
             (Some(fingerprint), Target::Known { address, .. }) if self.is_live() && !is_here(address) => {
@@ -60,7 +66,7 @@ impl Instance {
             }
             _ => Vec::new(),
         };
-        network::trouble(&answering).map(|trouble| trouble.to_string())
+        network::trouble(&answering)
     }
 
     /// The settings with another server: `fingerprint` of one of [`Self::servers`], empty for one on this computer.
@@ -186,6 +192,10 @@ impl Instance {
         matches!(self.link_state(), Some(LinkState::Live(_)))
     }
 
+    pub(super) fn is_revoked(&self) -> bool {
+        self.refusal() == Some(RefusalCode::Revoked)
+    }
+
     fn refusal(&self) -> Option<RefusalCode> {
         match self.link_state()? {
             LinkState::Refused(refusal) => Some(refusal.code),
@@ -218,6 +228,6 @@ pub(super) fn is_looked_for(identity: Option<Fingerprint>, address: &str) -> boo
     identity.is_some() && !is_here(address)
 }
 
-fn is_here(address: &str) -> bool {
+pub(super) fn is_here(address: &str) -> bool {
     address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }

@@ -98,7 +98,7 @@ fn settings_that_are_named_are_settings() {
     for (name, guide) in guides() {
         for (_, rest) in guide.match_indices("REHEARSEKIT_").map(|(at, word)| guide.split_at(at + word.len()))
         {
-            let key: String = rest.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+            let key: String = rest.chars().take_while(|c| matches!(c, 'A'..='Z' | '0'..='9' | '_')).collect();
             let known = ["KEY", "CONFIG", ""].contains(&key.as_str())
                 || keys.contains(&format!("name: \"{}\"", key.to_lowercase()));
             assert!(known, "{name}: there is no setting REHEARSEKIT_{key}");

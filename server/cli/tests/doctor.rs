@@ -254,7 +254,7 @@ fn state_of_a_later_version_is_left_alone_by_all() {
         &["clients", "add", "x"],
         &["pair"],
         &["models", "list"],
-        &["backup", "/dev/null"],
+        &["backup", "-"],
     ] {
         let output = rehearsekit().arg("--data").arg(&data).args(words).output().unwrap();
         assert_refused(&output, 2, &["was written by rehearsekit 9.1.0", "Nothing was changed"]);

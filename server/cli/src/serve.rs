@@ -57,7 +57,10 @@ async fn shutdown() {
 
 fn failure(error: ServeError) -> Failure {
     match error {
-        ServeError::DataDir(_) | ServeError::Layout(_) | ServeError::Listen { .. } => Failure::usage(error),
+        ServeError::DataDir(_)
+        | ServeError::Layout(_)
+        | ServeError::Listen { .. }
+        | ServeError::Device(_) => Failure::usage(error),
         ServeError::Model { .. } => Failure::input(error),
         _ => Failure::run(error),
     }

@@ -184,6 +184,22 @@ fn a_server_that_cannot_be_reached() {
     assert!(!out.exists());
 }
 
+/// What `models pull` brings is the ONNX Runtime for processors, so no machine has a card for it.
+#[test]
+fn a_card_that_cannot_be_used() {
+    common::data();
+    let card = ["--set", "device=cuda:0"];
+    let output = run(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"].into_iter().chain(card));
+    let told = ["device = cuda:0 (flag --set) cannot be used", "the one for processors", "onnxruntime-gpu"];
+    assert_refused(&output, 2, &told);
+    let doctor = run(["doctor", "--quick", "--json"].into_iter().chain(card));
+    let found: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let checks = found["checks"].as_array().unwrap();
+    let device = checks.iter().find(|check| check["check"] == "device").unwrap();
+    let sentence = device["detail"].as_str().unwrap();
+    assert!(common::stderr(&output).contains(sentence), "{sentence}");
+}
+
 #[test]
 fn wrong_usage() {
     let output = run(["separate", "song.wav"]);

@@ -155,7 +155,7 @@ impl Podman {
         }
         all.missing.sort();
         all.missing.dedup();
-        let drivers = variant.from_the_driver();
+        let drivers = variant.drivers_own();
         ensure!(
             all.missing.iter().all(|name| drivers.contains(&name.as_str())),
             "missing: {:?}",

@@ -82,7 +82,7 @@ pub(super) fn check(variant: Variant, packed: &Packed, program: &Path) -> Result
     run(&mut podman.command(&["rmi", "--force", &packed.tag]))?;
     let figures = json!({
         "libraries": resolved.libraries,
-        "of_the_driver": resolved.missing,
+        "from_the_driver": resolved.missing,
         "separate_seconds": separate_seconds,
         "first_start_to_healthy_seconds": first_ready,
         "start_to_healthy_seconds": ready,
@@ -155,7 +155,7 @@ impl Podman {
         }
         all.missing.sort();
         all.missing.dedup();
-        let drivers = variant.of_the_driver();
+        let drivers = variant.drivers_own();
         ensure!(
             all.missing.iter().all(|name| drivers.contains(&name.as_str())),
             "missing: {:?}",

@@ -201,7 +201,7 @@ fn lay_out(
     let bill = serde_json::to_string_pretty(&bill::bill(&about, &crates, &root))?;
     fs::write(variant.folder().join("sbom.cdx.json"), &bill)?;
     root.write(&format!("{docs}/sbom.cdx.json"), &bill, Origin::Us)?;
-    let closed = libraries::closed(&root.folder, LIBRARIES, variant.of_the_driver())?;
+    let closed = libraries::closed(&root.folder, LIBRARIES, variant.drivers_own())?;
     println!(
         "  {} libraries are loaded, all of them in the image; the driver brings {:?}",
         closed.libraries.len(),

@@ -175,7 +175,7 @@ impl Root {
         roots.push(program.to_owned());
         let found = closure(&roots, &flat)?;
         let strangers: Vec<&String> =
-            found.missing.iter().filter(|name| !variant.of_the_driver().contains(&name.as_str())).collect();
+            found.missing.iter().filter(|name| !variant.drivers_own().contains(&name.as_str())).collect();
         ensure!(strangers.is_empty(), "the image would lack {strangers:?}");
 
         let mut packages = BTreeSet::new();

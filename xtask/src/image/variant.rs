@@ -23,7 +23,7 @@ impl Variant {
     }
 
     /// Libraries that only the machine's own driver can bring.
-    pub(super) fn of_the_driver(self) -> &'static [&'static str] {
+    pub(super) fn drivers_own(self) -> &'static [&'static str] {
         match self {
             Self::Cpu => &[],
             Self::Cuda => &["libcuda.so.1"],

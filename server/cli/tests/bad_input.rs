@@ -190,7 +190,8 @@ fn a_card_that_cannot_be_used() {
     common::data();
     let card = ["--set", "device=cuda:0"];
     let output = run(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"].into_iter().chain(card));
-    let told = ["device = cuda:0 (flag --set device) cannot be used", "the one for processors", "onnxruntime-gpu"];
+    let told =
+        ["device = cuda:0 (flag --set device) cannot be used", "the one for processors", "onnxruntime-gpu"];
     assert_refused(&output, 2, &told);
     let doctor = run(["doctor", "--quick", "--json"].into_iter().chain(card));
     let found: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();

@@ -54,9 +54,7 @@ impl Gpu {
     pub fn trouble(&self) -> Option<String> {
         match (self.cards, &self.driver) {
             (0, None) => Some(
-                "there is no NVIDIA card and no driver here; set device to cpu, or to auto, which uses the processor by \
-                 itself"
-                    .to_owned(),
+                "there is no NVIDIA card and no driver here; where device is cpu or auto, the processor is used".to_owned(),
             ),
             (0, Some(driver)) => Some(format!(
                 "NVIDIA's driver {driver} is loaded, but no card is handed in here: give the app the GPU (TrueNAS: the \

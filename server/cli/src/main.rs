@@ -14,6 +14,7 @@ mod engine;
 mod eval;
 mod failure;
 mod health;
+mod http;
 mod interrupt;
 mod load;
 mod models;

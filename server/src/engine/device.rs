@@ -33,26 +33,26 @@ pub fn choose(config: &Config) -> Result<Chosen, EngineError> {
     };
     let used = |cuda| Chosen { compute: Compute::Cuda(cuda), unused: None };
     let processor = |unused| Chosen { compute: Compute::Processor, unused };
+    if config.device == Device::Processor {
+        return Ok(processor(None));
+    }
+    let root = Path::new("/");
+    // Its checksum is taken, so it is looked for once.
+    let library = match installed_runtime(&config.data) {
+        Ok(Some(library)) => Ok(library),
+        Ok(None) => Err("there is no ONNX Runtime yet; `rehearsekit models pull` brings one".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let is_for_cards = library.as_ref().is_ok_and(|library| gpu::has_provider(library));
+    let tried = |cuda: &Cuda| gpu::try_card(library.as_ref().map_err(Clone::clone)?, cuda, root);
     match config.device {
-        Device::Processor => Ok(processor(None)),
-        Device::Card(card) => try_card(config, &cuda(card)).map(|()| used(cuda(card))).map_err(|trouble| {
+        Device::Card(card) => tried(&cuda(card)).map(|()| used(cuda(card))).map_err(|trouble| {
             let origin = config.origin("device").map(ToString::to_string).unwrap_or_default();
             EngineError(format!("device = cuda:{card} ({origin}) cannot be used: {trouble}"))
         }),
-        Device::Auto if !Gpu::look(Path::new("/")).is_there() && !is_for_cards(config) => Ok(processor(None)),
-        Device::Auto => {
-            let wanted = cuda(0);
-            Ok(try_card(config, &wanted).map_or_else(|trouble| processor(Some(trouble)), |()| used(wanted)))
+        Device::Auto if is_for_cards || Gpu::look(root).is_there() => {
+            Ok(tried(&cuda(0)).map_or_else(|trouble| processor(Some(trouble)), |()| used(cuda(0))))
         }
+        Device::Auto | Device::Processor => Ok(processor(None)),
     }
-}
-
-fn is_for_cards(config: &Config) -> bool {
-    matches!(installed_runtime(&config.data), Ok(Some(library)) if gpu::has_provider(&library))
-}
-
-fn try_card(config: &Config, cuda: &Cuda) -> Result<(), String> {
-    let library = installed_runtime(&config.data).map_err(|error| error.to_string())?;
-    let none = || "there is no ONNX Runtime yet; `rehearsekit models pull` brings one".to_owned();
-    gpu::try_card(&library.ok_or_else(none)?, cuda, Path::new("/"))
 }

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, Read as _, Write as _},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    io::{self, ErrorKind},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
     time::Duration,
 };
@@ -11,15 +11,18 @@ use std::{
 use rehearsekit_server::config::Config;
 
 use super::finding::{Finding, Trouble};
+use crate::http::{Answer, ask, reachable};
 
 /// A server answers at once; what takes longer is something else.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// The metrics of a full house are some ten thousand bytes.
+const MOST_BYTES: u64 = 1 << 20;
 
 pub(crate) fn examine(config: &Config) -> Vec<Finding> {
     let link = UdpSocket::bind(config.listen).map(drop);
     let http = TcpListener::bind(config.http).map(drop);
     let is_ours =
-        || ask(config.http, "/healthz").is_some_and(|(head, body)| head.contains(" 200 ") && body == "ok\n");
+        || asked(config.http, "/healthz").is_some_and(|answer| answer.status == 200 && answer.body == "ok\n");
     // A server that runs holds both. Whoever holds one alone is somebody else.
     let is_ours = [&link, &http].iter().any(|bound| is_taken(bound)) && is_ours();
     vec![
@@ -66,26 +69,14 @@ fn judge(
     }
 }
 
-/// What a server at `http` answers to a question for `path`: head and body; `None` where nobody answers in HTTP.
-pub(crate) fn ask(http: SocketAddr, path: &str) -> Option<(String, String)> {
-    let mut at = http;
-    if at.ip().is_unspecified() {
-        at.set_ip(if at.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
-    let mut stream = TcpStream::connect_timeout(&at, ANSWER_WITHIN).ok()?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
-    stream.set_write_timeout(Some(ANSWER_WITHIN)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = Vec::new();
-    stream.take(1 << 20).read_to_end(&mut answer).ok()?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.").then(|| (head.to_owned(), body.to_owned()))
+/// What our server at `http` answers to a question for `path`; `None` where nobody answers in HTTP.
+pub(crate) fn asked(http: SocketAddr, path: &str) -> Option<Answer> {
+    ask(reachable(http), path, ANSWER_WITHIN, MOST_BYTES).ok()
 }
 
 /// How many play on the server that runs here with this configuration; 0 where none runs.
 pub(crate) fn sessions(config: &Config) -> u64 {
-    let metrics = ask(config.http, "/metrics").map(|(_, text)| text).unwrap_or_default();
+    let metrics = asked(config.http, "/metrics").map(|answer| answer.body).unwrap_or_default();
     let count = metrics.lines().find_map(|line| line.strip_prefix("rehearsekit_sessions "));
     count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
@@ -139,18 +130,5 @@ mod tests {
         let free = udp.local_addr().unwrap();
         drop(udp);
         assert_eq!(holder("udp", free), None);
-    }
-
-    #[test]
-    fn who_does_not_speak_http_is_no_server() {
-        let somebody = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = somebody.local_addr().unwrap();
-        let hello = std::thread::spawn(move || {
-            let (mut peer, _) = somebody.accept().unwrap();
-            peer.write_all(b"220 hello\r\n\r\n").unwrap();
-        });
-        assert_eq!(ask(address, "/healthz"), None);
-        hello.join().unwrap();
-        assert_eq!(ask(address, "/healthz"), None, "nobody");
     }
 }

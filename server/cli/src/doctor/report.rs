@@ -25,8 +25,8 @@ pub(crate) fn write(path: &Path, config: Option<&Config>, findings: &[Finding]) 
         "findings": findings.iter().map(Finding::json).collect::<Vec<_>>(),
         "settings": config.map(settings),
         "data": config.map(|config| files(&config.data)),
-        "metrics": config.and_then(|config| ports::ask(config.http, "/metrics")).map(|(_, text)| {
-            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+        "metrics": config.and_then(|config| ports::asked(config.http, "/metrics")).map(|answer| {
+            answer.body.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
         }),
     });
     let text = serde_json::to_string_pretty(&scrub(config).value(&all)).map_err(Failure::run)?;

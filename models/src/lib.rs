@@ -20,6 +20,7 @@ pub mod gpu;
 pub mod live;
 pub mod manifest;
 mod measure;
+pub mod memory;
 pub mod model;
 pub mod offline;
 pub mod pipeline;

@@ -280,16 +280,24 @@ impl Model {
             progress(done, missing.len());
             let typical = self.time_runs((*geometry).clone(), MEASURED_RUNS)?;
             costs.insert(geometry.cost_key(), typical);
-        }
-        // What was loaded to be measured may never be used; a gigabyte of it for the larger models.
-        self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        if !missing.is_empty() {
-            progress(missing.len(), missing.len());
+            // What was loaded to be measured may never be used, and all windows of a large model do not fit beside each
+            // other into the memory that the largest of them needs.
+            self.forget_networks();
+            // At once, so that a start that is cut short goes on from here.
             if let Err(error) = devices.remember(self.name(), &costs) {
                 tracing::warn!(%error, "the measured costs of this device could not be kept");
             }
         }
+        self.forget_networks();
+        if !missing.is_empty() {
+            progress(missing.len(), missing.len());
+        }
         Ok(costs)
+    }
+
+    /// Sessions keep those that they run.
+    fn forget_networks(&self) {
+        self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn geometries_to_measure(&self) -> Vec<Geometry> {
@@ -325,6 +333,10 @@ impl Model {
         let mut pools = self.inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get(&variant) {
             return Ok(pool.clone());
+        }
+        if matches!(variant, Variant::Hybrid { .. }) {
+            // Gigabytes for each window: those that no session holds go before another comes.
+            pools.retain(|_, pool| Arc::strong_count(pool) > 1);
         }
         let networks = (0..self.inner.options.workers.max(1))
             .map(|_| self.network(&variant))

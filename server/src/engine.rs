@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use device::{Chosen, choose as choose_device};
 pub use models::ModelEngine;
+pub(crate) use models::options;
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_schedule::Demand;
 

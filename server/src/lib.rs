@@ -19,6 +19,7 @@ pub mod http;
 pub mod identity;
 pub mod layout;
 pub mod media;
+pub mod memory;
 pub mod metrics;
 pub mod pairing;
 pub mod private;

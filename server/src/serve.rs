@@ -20,6 +20,7 @@ use crate::{
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
     layout::{self, LayoutError},
+    memory::Memory,
     metrics::Metrics,
     pairing::CODE_LIVES,
     private::PrivateError,
@@ -69,6 +70,9 @@ pub enum ServeError {
     /// The device that is asked for.
     #[error("{0}")]
     Device(String),
+    /// The models may need more memory than there is.
+    #[error("{0}")]
+    Memory(String),
     /// A model cannot be loaded.
     #[error("cannot load the model {model}: {reason}")]
     Model {
@@ -150,6 +154,10 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let engine = Arc::new(ModelEngine::new(&config).map_err(|error| ServeError::Device(error.0))?);
+    // Or the kernel would end the server without a word, while somebody plays or at every start anew.
+    if let Some(shortage) = Memory::of(&config, engine.compute()).shortage() {
+        return Err(ServeError::Memory(shortage));
+    }
     run_with(listeners, config, engine, told, shutdown).await
 }
 

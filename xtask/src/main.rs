@@ -6,6 +6,8 @@ mod bench;
 mod bundle;
 mod daw_check;
 mod demo;
+mod findings;
+mod guide_check;
 mod house;
 mod image;
 mod kit;
@@ -63,6 +65,12 @@ enum Command {
         after_help = "Example:\n  cargo xtask lan-check\n\nNeeds root, or sudo without a password; installs a screen without a monitor."
     )]
     LanCheck,
+    /// Walk the ten-minute guide with a watch: image, app in Docker, plugin in Ardour, stems heard (outside the CI)
+    #[command(
+        after_help = "Example:\n  cargo xtask guide-check\n\nNeeds root. Installs Docker, Ardour 7 and a screen \
+                            to show it on; Docker runs in namespaces of its own and leaves nothing behind."
+    )]
+    GuideCheck(guide_check::Args),
     /// Build the server's container image from scratch, below target/image, and see it run (Linux)
     #[command(after_help = "Example:\n  cargo xtask image\n  cargo xtask image --cuda\n  \
                             cargo xtask image --check --json\n\nThe image is a file for `docker load` and `podman load`. \
@@ -94,6 +102,7 @@ fn run(command: Command) -> Result<()> {
         Command::Install => bundle::install(),
         Command::DawCheck => daw_check::check(),
         Command::LanCheck => lan_check::check(),
+        Command::GuideCheck(args) => guide_check::check(&args),
         Command::Image(args) => image::run_image(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -135,6 +135,14 @@ const IMAGE_CHECK: &[Need] = &[
     Need { package: "runc", programs: &["runc"], library: None, why: "podman starts containers with it" },
 ];
 
+/// For walking the guide.
+const DOCKER: &[Need] = &[Need {
+    package: "docker.io",
+    programs: &["dockerd"],
+    library: None,
+    why: "Docker: the box of the guide runs the app with one of its own",
+}];
+
 /// What a run of xtask is going to do with the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -154,6 +162,8 @@ pub(crate) enum Purpose {
     Image,
     /// The same, and run it on a LAN of network namespaces.
     ImageCheck,
+    /// Build the plugin and an image, run it with Docker, and run Ardour, on a LAN of network namespaces.
+    Guide,
     /// Build everything, work with `spleeter-2stems`, put the plugin into hosts, photograph its window, and make LANs.
     Everything,
 }
@@ -172,6 +182,7 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::ImageFolder => &[BUILD, PIP],
         Purpose::Image => &[BUILD, PIP, IMAGE],
         Purpose::ImageCheck => &[BUILD, PIP, IMAGE, IMAGE_CHECK, LAN],
+        Purpose::Guide => &[BUILD, PIP, NPM, on_linux(PLUGIN), IMAGE, DOCKER, DAW, LAN],
         Purpose::Everything => {
             &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN)]
         }

@@ -135,11 +135,18 @@ pub(crate) fn describe(command: &Command) -> String {
 /// # Errors
 /// When it cannot be started or ends with a failure.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let name = describe(command);
-    println!("  $ {name}");
+    println!("  $ {}", describe(command));
+    run_unsaid(command)
+}
+
+/// The same where the caller has said it in other words.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_unsaid(command: &mut Command) -> Result<()> {
     let status = Background::start(command)?.wait()?;
     if !status.success() {
-        bail!("`{name}` failed ({status})");
+        bail!("`{}` failed ({status})", describe(command));
     }
     Ok(())
 }
@@ -187,6 +194,18 @@ pub(crate) fn capture_json_of_any_end(command: &mut Command) -> Result<Value> {
     println!("  $ {name}");
     let (status, said) = capture_end(command)?;
     serde_json::from_str(&said).with_context(|| format!("`{name}` ended ({status}) without JSON:\n{said}"))
+}
+
+/// Makes a folder of it that has nothing in it.
+///
+/// # Errors
+/// When it cannot be emptied or made.
+pub(crate) fn empty(folder: &Path) -> Result<()> {
+    let unusable = || format!("could not empty {}", folder.display());
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(unusable)?;
+    }
+    std::fs::create_dir_all(folder).with_context(unusable)
 }
 
 /// Whether a program of this name is on the `PATH`.

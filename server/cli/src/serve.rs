@@ -60,7 +60,8 @@ fn failure(error: ServeError) -> Failure {
         ServeError::DataDir(_)
         | ServeError::Layout(_)
         | ServeError::Listen { .. }
-        | ServeError::Device(_) => Failure::usage(error),
+        | ServeError::Device(_)
+        | ServeError::Memory(_) => Failure::usage(error),
         ServeError::Model { .. } => Failure::input(error),
         _ => Failure::run(error),
     }

@@ -48,7 +48,17 @@ impl ModelEngine {
         if let Some(trouble) = unused {
             tracing::warn!("no graphics card is used, the processor does it all: {trouble}");
         }
-        Ok(Self { compute, config: config.clone(), loaded: RwLock::default() })
+        Ok(Self::on(config, compute))
+    }
+
+    /// The same on a device that was chosen before.
+    pub fn on(config: &Config, compute: Compute) -> Self {
+        Self { compute, config: config.clone(), loaded: RwLock::default() }
+    }
+
+    /// What the models run on.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     fn loaded(&self, name: &str) -> Option<Loaded> {
@@ -58,21 +68,22 @@ impl ModelEngine {
     fn load(&self, name: &str) -> Result<Loaded, EngineError> {
         let told = |error: &dyn std::fmt::Display| EngineError(error.to_string());
         let store = Store::open(&self.config.data).map_err(|error| told(&error))?;
-        let options = |family: &Family| {
-            let usual = ModelOptions::live(family, self.compute);
-            match (self.compute, self.config.threads) {
-                (Compute::Processor, Some(threads)) => {
-                    ModelOptions { threads, workers: self.config.workers, ..usual }
-                }
-                _ => usual,
-            }
-        };
+        let options = |family: &Family| options(&self.config, self.compute, family);
         let model = Model::load(&store, name, options).map_err(|error| told(&error))?;
         let devices = DeviceCosts::of(&self.config.data, &model.options());
         let costs = model.costs(&devices, &mut |done, all| {
             tracing::info!(model = name, "measuring this device, once: {done} of {all}");
         });
         Ok(Loaded { costs: costs.map_err(|error| told(&error))?, model })
+    }
+}
+
+/// How a model of this family is run with `config`.
+pub(crate) fn options(config: &Config, compute: Compute, family: &Family) -> ModelOptions {
+    let usual = ModelOptions::live(family, compute);
+    match (compute, config.threads) {
+        (Compute::Processor, Some(threads)) => ModelOptions { threads, workers: config.workers, ..usual },
+        _ => usual,
     }
 }
 

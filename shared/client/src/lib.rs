@@ -22,6 +22,7 @@ pub mod pairing;
 pub mod rates;
 mod reach;
 mod recommend;
+mod scrub;
 mod sender;
 mod shadow;
 pub mod stats;
@@ -43,6 +44,7 @@ pub use recommend::{Recommendation, Situation, recommend, would_hold};
 pub use rehearsekit_protocol::{
     OpenRequest, Opened, PairingCode, PairingCodeError, Refusal, RefusalCode, Token,
 };
+pub use scrub::Scrub;
 pub use shadow::{ShadowBuffer, ShadowFigures};
 pub use stats::{LinkStats, LinkTimes, Percentiles};
 pub use target::{DEFAULT_SERVER, Target};

@@ -25,30 +25,32 @@ const FIRST_PLUGIN: [f64; 2] = [330.0, 206.0];
 pub(crate) struct Ardour {
     /// Everything is in here.
     pub(super) folder: PathBuf,
+    /// Where it is told to look for plugins; else it looks where it always does.
+    bundles: Option<PathBuf>,
     seconds: f64,
 }
 
 impl Ardour {
-    pub(crate) fn new(folder: &Path, bundles: &Path, seconds: f64) -> Result<Self> {
-        let config = folder.join("home/config/ardour7");
+    /// In `folder`, with the plugin in `bundles`, else with what is installed in its [`Self::home`]; for sessions of
+    /// that many seconds.
+    pub(crate) fn new(folder: &Path, bundles: Option<&Path>, seconds: f64) -> Result<Self> {
+        let here = Self { folder: folder.to_path_buf(), bundles: bundles.map(Path::to_path_buf), seconds };
+        let config = here.home().join("config/ardour7");
         std::fs::create_dir_all(&config).context("could not make a home for Ardour")?;
-        let here = Self { folder: folder.to_path_buf(), seconds };
-        std::fs::create_dir_all(here.plugins())?;
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(
-            bundles.join("RehearseKit.vst3"),
-            here.plugins().join("RehearseKit.vst3"),
-        )?;
-        #[cfg(not(unix))]
-        let _ = bundles;
         // So that its window asks no questions: it has been here before, and its audio is JACK's.
         std::fs::write(config.join(".a7"), "")?;
         std::fs::write(config.join("config"), include_str!("ardour-config.xml"))?;
         Ok(here)
     }
 
-    fn plugins(&self) -> PathBuf {
-        self.folder.join("vst3")
+    /// The home of who plays.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    fn bundle(&self) -> PathBuf {
+        let folder = self.bundles.clone().unwrap_or_else(|| self.home().join(".vst3"));
+        folder.join("RehearseKit.vst3")
     }
 
     fn session(&self) -> PathBuf {
@@ -68,13 +70,16 @@ impl Ardour {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let home = self.folder.join("home");
+        let home = self.home();
         for (name, part) in
             [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")]
         {
             command.env(name, home.join(part));
         }
-        command.env("HOME", &home).env("VST3_PATH", self.plugins());
+        command.env("HOME", &home);
+        if let Some(bundles) = &self.bundles {
+            command.env("VST3_PATH", bundles);
+        }
         command.env("DAW_SESSION", self.session()).env("DAW_SECONDS", self.seconds.to_string());
         command
     }
@@ -97,7 +102,7 @@ impl Ardour {
         scanner.env("LD_LIBRARY_PATH", LIBRARY).env("ARDOUR_DLL_PATH", LIBRARY);
         scanner.env("ARDOUR_DATA_PATH", "/usr/share/ardour7").env("ARDOUR_CONFIG_PATH", "/etc/ardour7");
         let began = Instant::now();
-        let said = capture(scanner.arg("-f").arg(self.plugins().join("RehearseKit.vst3")))?;
+        let said = capture(scanner.arg("-f").arg(self.bundle()))?;
         Ok((said, began.elapsed()))
     }
 

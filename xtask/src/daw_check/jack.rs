@@ -21,14 +21,19 @@ pub(crate) fn jack(folder: &Path) -> Result<Background> {
 /// How loud it is at these JACK ports, as RMS in dB below full scale, over two seconds from when a gesture made now
 /// must be heard.
 pub(crate) fn level(ports: &[String], folder: &Path) -> Result<f64> {
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
-    let out = folder.join("level.wav");
-    let mut recorder = Command::new("jack_rec");
-    recorder.arg("-f").arg(&out).args(["-d", "2", "-b", "32"]).args(ports);
-    capture(&mut recorder)?;
-    let heard = Sound::read(&out)?;
+    let heard = record(ports, 2, &folder.join("level.wav"))?;
     let samples: Vec<f64> = heard.channels.iter().flatten().map(|sample| f64::from(*sample)).collect();
-    anyhow::ensure!(!samples.is_empty(), "nothing was recorded");
     let power = samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64;
     Ok(10.0 * (power + 1e-20).log10())
+}
+
+/// What comes out of these JACK ports for some seconds from when a gesture made now must be heard, kept as `out`.
+pub(crate) fn record(ports: &[String], seconds: u32, out: &Path) -> Result<Sound> {
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    let mut recorder = Command::new("jack_rec");
+    recorder.arg("-f").arg(out).args(["-d", &seconds.to_string(), "-b", "32"]).args(ports);
+    capture(&mut recorder)?;
+    let heard = Sound::read(out)?;
+    anyhow::ensure!(heard.frames() > 0, "nothing was recorded");
+    Ok(heard)
 }

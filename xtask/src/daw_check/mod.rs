@@ -18,13 +18,15 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::bundle;
+use crate::findings::{Finding, report};
 use crate::kit::{Kit, SPLEETER};
 use crate::setup;
-use crate::shell::{Background, capture, target_dir};
+use crate::shell::{Background, capture, empty, target_dir};
 use crate::wav::{Sound, stems_in};
 pub(crate) use ardour::{Ardour, Editor};
-pub(crate) use jack::{jack, level};
+pub(crate) use jack::{jack, level, record};
 pub(crate) use screen::Screen;
+pub(crate) use sound::compare;
 pub(crate) use standalone::{Places, middle, places};
 
 /// Where the plugin looks for a server when nobody told it of another.
@@ -48,15 +50,12 @@ pub(crate) fn check() -> Result<()> {
     let kit = Kit::release()?;
     kit.pull(SPLEETER, false)?;
     let folder = target_dir().join("daw-check");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
-    }
-    std::fs::create_dir_all(&folder)?;
+    empty(&folder)?;
     let server = kit.serve_at(DEFAULT_SERVER, &[SPLEETER], &folder.join("server.log"))?;
     let (song_path, song) = song(&kit, &folder)?;
     let reference = vocals(&kit, &server.listen, &song_path, &folder)?;
 
-    let ardour = Ardour::new(&folder, &bundles, song.seconds() + 1.0)?;
+    let ardour = Ardour::new(&folder, Some(&bundles), song.seconds() + 1.0)?;
     let scanned = ardour.make_session(&song)?;
 
     let (played, live_input) = play_until_connected(&ardour)?;
@@ -99,17 +98,8 @@ pub(crate) fn check() -> Result<()> {
         ("in Ardour's editor: the vocals, dB", json!(before), before > -50.0),
         ("in Ardour's editor: muted with the mouse, dB", json!(behind), behind < -90.0),
     ];
-    let results: Vec<_> = results.into_iter().chain(alone).collect();
-    println!();
-    for (what, value, good) in &results {
-        println!("  {} {what}: {value}", if *good { "ok   " } else { "WRONG" });
-    }
-    let figures: serde_json::Map<String, Value> =
-        results.iter().map(|(what, value, _)| ((*what).to_owned(), value.clone())).collect();
-    std::fs::write(folder.join("daw-check.json"), serde_json::to_string_pretty(&figures)?)?;
-    println!("  kept in {}", folder.display());
-    ensure!(results.iter().all(|(.., good)| *good), "Ardour did not get what it should");
-    Ok(())
+    let results: Vec<Finding> = results.into_iter().chain(alone).collect();
+    report(&results, &folder, "daw-check")
 }
 
 /// The example song as `song.wav` in `folder`.

@@ -14,8 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Screen {
     display: String,
-    _manager: Background,
-    _server: Background,
+    /// Ended before the server.
+    manager: Option<Background>,
+    server: Background,
 }
 
 impl Screen {
@@ -26,16 +27,27 @@ impl Screen {
             Background::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
         };
         let server = quiet(Command::new("Xvfb").args([&display, "-screen", "0", "1400x900x24", "-r"]))?;
-        let socket = format!("/tmp/.X11-unix/X{number}");
+        let mut screen = Self { display, manager: None, server };
         let began = Instant::now();
-        while !Path::new(&socket).exists() {
-            if server.ended()?.is_some() || began.elapsed() > PATIENCE {
-                bail!("Xvfb does not start on display {display}; is there another?");
+        // A socket may be left from another, so the manager is tried until it has come up on the screen.
+        while !screen.is_managed() {
+            if screen.server.ended()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("Xvfb does not start on display {}; is there another?", screen.display);
             }
-            std::thread::sleep(Duration::from_millis(50));
+            let is_gone = |manager: &Background| !matches!(manager.ended(), Ok(None));
+            if screen.manager.as_ref().is_none_or(is_gone) {
+                screen.manager = Some(quiet(Command::new("openbox").env("DISPLAY", &screen.display))?);
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        let manager = quiet(Command::new("openbox").env("DISPLAY", &display))?;
-        Ok(Self { display, _manager: manager, _server: server })
+        Ok(screen)
+    }
+
+    /// Whether a window manager is at work there.
+    fn is_managed(&self) -> bool {
+        let mut ask = Command::new("xdotool");
+        let ask = self.on(ask.arg("get_num_desktops")).stdout(Stdio::null()).stderr(Stdio::null());
+        ask.status().is_ok_and(|status| status.success())
     }
 
     /// Its name, for `DISPLAY`.

@@ -8,15 +8,15 @@ use realfft::RealFftPlanner;
 use crate::wav::{Sound, agreement_db};
 
 /// How a recording lies to its reference.
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     /// Frames by which the recording is late.
-    pub(super) lag: i64,
+    pub(crate) lag: i64,
     /// After moving it by that; see [`agreement_db`].
-    pub(super) agreement_db: f64,
+    pub(crate) agreement_db: f64,
 }
 
 /// Finds the place of `reference` in `recording` and compares them there.
-pub(super) fn compare(reference: &Sound, recording: &Sound) -> Result<Comparison> {
+pub(crate) fn compare(reference: &Sound, recording: &Sound) -> Result<Comparison> {
     let lag = lag(&reference.channels[0], &recording.channels[0])?;
     let moved = |channel: &Vec<f32>| -> Vec<f32> {
         if lag >= 0 {

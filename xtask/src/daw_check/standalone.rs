@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::jack::{jack, level};
 use super::screen::Screen;
+use crate::findings::Finding;
 use crate::shell::{Background, capture, capture_json, cargo, target_dir};
 
 /// The window as it opens first.
@@ -45,12 +46,7 @@ pub(crate) fn middle(places: &Places, label: &str) -> Result<[f64; 2]> {
 }
 
 /// Plays `song` in the standalone and works its window. Gives what was seen, for the report.
-pub(super) fn check(
-    song: &Path,
-    server: &str,
-    places: Places,
-    folder: &Path,
-) -> Result<Vec<(&'static str, Value, bool)>> {
+pub(super) fn check(song: &Path, server: &str, places: Places, folder: &Path) -> Result<Vec<Finding>> {
     let screen = Screen::start(78)?;
     let _jack = jack(folder)?;
     let log = std::fs::File::create(folder.join("standalone.log"))?;

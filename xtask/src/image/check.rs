@@ -16,7 +16,7 @@ use super::root::LIBRARIES;
 use super::variant::{Variant, top};
 use crate::kit::SPLEETER;
 use crate::lan_check::netns::{Lan, Side};
-use crate::shell::{Background, capture, capture_json, describe, run};
+use crate::shell::{Background, capture, capture_json, describe, empty, run};
 
 /// The song inside the image.
 const SONG: &str = "/usr/share/rehearsekit/models/spleeter-2stems/audio_example.mp3";
@@ -31,9 +31,7 @@ const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// When podman cannot run it, or what it does is wrong.
 pub(super) fn check(variant: Variant, packed: &Packed, program: &Path) -> Result<Value> {
     let folder = top().join("check");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
-    }
+    empty(&folder)?;
     let data = folder.join("data");
     fs::create_dir_all(&data)?;
     run(Command::new("chown").arg("568:568").arg(&data))?;

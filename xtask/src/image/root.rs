@@ -13,7 +13,7 @@ use super::libraries::{DebianPackage, closure, package_of};
 use super::variant::Variant;
 use super::wheels::Kept;
 use crate::kit::SPLEETER;
-use crate::shell::repository;
+use crate::shell::{empty, repository};
 
 /// Where the wheels' libraries are; the server looks here for a GPU's provider.
 pub(super) const LIBRARIES: &str = "usr/lib/rehearsekit";
@@ -63,10 +63,7 @@ impl Root {
     /// # Errors
     /// When it cannot be made.
     pub(super) fn new(folder: PathBuf) -> Result<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder)?;
+        empty(&folder)?;
         Ok(Self { folder, entries: BTreeMap::new() })
     }
 

@@ -14,17 +14,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use netns::{Lan, Running, Side};
 use serde_json::{Value, json};
 
 use crate::bundle;
 use crate::daw_check::{Ardour, Editor, Screen, jack, song};
+use crate::findings::{Finding, report};
 use crate::kit::{Kit, SPLEETER};
 use crate::setup;
-use crate::shell::{Background, target_dir};
+use crate::shell::{Background, empty, target_dir};
 use crate::wav::Sound;
-use player::Player;
+pub(crate) use player::Player;
 
 /// Where the server that is paired with listens, and another of the same name.
 const PORTS: [u16; 2] = [7433, 7434];
@@ -43,10 +44,7 @@ pub(crate) fn check() -> Result<()> {
     let kit = Kit::release()?;
     kit.pull(SPLEETER, false)?;
     let folder = target_dir().join("lan-check");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("could not empty {}", folder.display()))?;
-    }
-    std::fs::create_dir_all(&folder)?;
+    empty(&folder)?;
     let (song, music) = song(&kit, &folder)?;
     let lan = Lan::new();
     let mut closets =
@@ -57,8 +55,8 @@ pub(crate) fn check() -> Result<()> {
 
     let screen = Screen::start(79)?;
     let _jack = jack(&folder)?;
-    let player = Player::standalone(&lan, &screen, &song, &folder)?;
-    let mut seen: Vec<(&str, Value, bool)> = Vec::new();
+    let player = Player::standalone(&lan, &screen, &song, &folder, 2)?;
+    let mut seen: Vec<Finding> = Vec::new();
 
     player.press("Connection. ")?;
     player.photograph("found")?;
@@ -114,7 +112,7 @@ pub(crate) fn check() -> Result<()> {
     player.photograph("blocked")?;
     let bridged = player.level()?;
     seen.push(("no server any more: the song, dB", json!(bridged), bridged > -60.0));
-    report(&seen, &folder)
+    report(&seen, &folder, "lan-check")
 }
 
 /// The plugin in a DAW on the stage: paired with the server that is left by typing its code in the editor, and played.
@@ -124,14 +122,14 @@ fn in_ardour(
     bundles: &Path,
     music: &Sound,
     folder: &Path,
-) -> Result<Vec<(&'static str, Value, bool)>> {
+) -> Result<Vec<Finding>> {
     // Long enough for all that is done while it plays.
     let channels = music.channels.iter().map(|one| one.repeat(4)).collect();
     let music = Sound { rate_hz: music.rate_hz, channels };
-    let ardour = Ardour::new(&folder.join("ardour"), bundles, music.seconds() + 1.0)?;
+    let ardour = Ardour::new(&folder.join("ardour"), Some(bundles), music.seconds() + 1.0)?;
     ardour.make_session(&music)?;
     let screen = Screen::start(77)?;
-    let player = Player::in_ardour(lan, &screen, &ardour, folder)?;
+    let player = Player::in_ardour(lan, &screen, &ardour, folder, 2)?;
     player.press("Connection. ")?;
     player.photograph("ardour-found")?;
     player.press("1, new, wants a code")?;
@@ -149,19 +147,6 @@ fn in_ardour(
         ("in Ardour, paired by typing the code, dB", json!(all), all > -30.0),
         ("in Ardour, the band muted, dB", json!(vocals), vocals > -60.0 && vocals < all - 0.3),
     ])
-}
-
-fn report(seen: &[(&str, Value, bool)], folder: &Path) -> Result<()> {
-    println!();
-    for (what, value, good) in seen {
-        println!("  {} {what}: {value}", if *good { "ok   " } else { "WRONG" });
-    }
-    let figures: serde_json::Map<String, Value> =
-        seen.iter().map(|(what, value, _)| ((*what).to_owned(), value.clone())).collect();
-    std::fs::write(folder.join("lan-check.json"), serde_json::to_string_pretty(&figures)?)?;
-    println!("  kept in {}, with pictures of every state", folder.display());
-    ensure!(seen.iter().all(|(.., good)| *good), "it is not as it should be on a LAN");
-    Ok(())
 }
 
 /// A server in the closet, with an identity of its own and everybody's models.

@@ -9,25 +9,32 @@ use anyhow::{Result, ensure};
 
 use super::MOMENT;
 use super::netns::{Lan, Side};
-use crate::daw_check::{Ardour, Editor, Places, Screen, level, middle, places};
+use crate::daw_check::{Ardour, Editor, Places, Screen, level, middle, places, record};
 use crate::shell::{Background, capture, target_dir};
+use crate::wav::Sound;
 
 /// It plays as long as this lives.
-pub(super) struct Player<'a> {
+pub(crate) struct Player<'a> {
     screen: &'a Screen,
     folder: &'a Path,
     window: String,
     ports: Vec<String>,
     mixer: Places,
-    servers: Places,
+    set_up: Places,
     /// What it is called in a server's list.
-    pub(super) name: String,
+    pub(crate) name: String,
     _program: Background,
 }
 
 impl<'a> Player<'a> {
-    /// The standalone, playing `song` over and over.
-    pub(super) fn standalone(lan: &Lan, screen: &'a Screen, song: &Path, folder: &'a Path) -> Result<Self> {
+    /// The standalone, playing `song` over and over, before that many servers.
+    pub(crate) fn standalone(
+        lan: &Lan,
+        screen: &'a Screen,
+        song: &Path,
+        folder: &'a Path,
+        servers: u32,
+    ) -> Result<Self> {
         let config = folder.join("config");
         let program = target_dir().join("bundled").join("rehearsekit-standalone");
         let display = screen.display();
@@ -46,15 +53,16 @@ impl<'a> Player<'a> {
         let is_output = |port: &&str| port.contains("out") && !port.contains("system");
         let ports: Vec<String> = said.lines().map(str::trim).filter(is_output).map(str::to_owned).collect();
         ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
-        Self::at(screen, folder, window, ports, program)
+        Self::at(screen, folder, window, ports, program, servers)
     }
 
-    /// The plugin in Ardour's window; it plays from [`Editor::play`] on.
-    pub(super) fn in_ardour(
+    /// The plugin in Ardour's window, before that many servers; it plays from [`Editor::play`] on.
+    pub(crate) fn in_ardour(
         lan: &Lan,
         screen: &'a Screen,
         ardour: &Ardour,
         folder: &'a Path,
+        servers: u32,
     ) -> Result<Self> {
         let on_the_stage = |command: Command| {
             let variables: Vec<(&str, &OsStr)> =
@@ -64,7 +72,7 @@ impl<'a> Player<'a> {
             moved
         };
         let Editor { window, ardour } = ardour.open_editor(screen, on_the_stage)?;
-        Self::at(screen, folder, window, Editor::ports(), ardour)
+        Self::at(screen, folder, window, Editor::ports(), ardour, servers)
     }
 
     fn at(
@@ -73,19 +81,20 @@ impl<'a> Player<'a> {
         window: String,
         ports: Vec<String>,
         program: Background,
+        servers: u32,
     ) -> Result<Self> {
         let name = capture(&mut Command::new("hostname"))?.trim().to_owned();
-        let (mixer, servers) = (places(&[])?, places(&["servers", "2"])?);
-        Ok(Self { screen, folder, window, ports, mixer, servers, name, _program: program })
+        let (mixer, set_up) = (places(&[])?, places(&["servers", &servers.to_string()])?);
+        Ok(Self { screen, folder, window, ports, mixer, set_up, name, _program: program })
     }
 
-    pub(super) fn press(&self, label: &str) -> Result<()> {
-        let place = middle(&self.servers, label).or_else(|_| middle(&self.mixer, label))?;
+    pub(crate) fn press(&self, label: &str) -> Result<()> {
+        let place = middle(&self.set_up, label).or_else(|_| middle(&self.mixer, label))?;
         self.screen.at(&self.window, place, &["click", "1", "sleep", "0.5"])
     }
 
     /// Types a code where one is asked for, and waits for what comes of it.
-    pub(super) fn type_code(&self, code: &str) -> Result<()> {
+    pub(crate) fn type_code(&self, code: &str) -> Result<()> {
         self.screen.hand(&["key", "ctrl+a"])?;
         self.screen.hand(&["type", "--delay", "150", code])?;
         std::thread::sleep(MOMENT);
@@ -94,12 +103,17 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    pub(super) fn photograph(&self, name: &str) -> Result<()> {
+    pub(crate) fn photograph(&self, name: &str) -> Result<()> {
         std::thread::sleep(MOMENT);
         self.screen.photograph(&self.folder.join(format!("{name}.png")))
     }
 
-    pub(super) fn level(&self) -> Result<f64> {
+    pub(crate) fn level(&self) -> Result<f64> {
         level(&self.ports, self.folder)
+    }
+
+    /// What is heard for some seconds, kept as `heard.wav`.
+    pub(crate) fn listen(&self, seconds: u32) -> Result<Sound> {
+        record(&self.ports, seconds, &self.folder.join("heard.wav"))
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     view::{LinkView, View},
 };
 
-pub use report::{Private, report};
+pub use report::report;
 
 /// What the network and the playout take beside everything that is measured, in ms.
 const AIR_MILLIS: f64 = 5.0;

@@ -1,10 +1,10 @@
 //! An instance's set-up at one moment, for a page that says how it is. Takes locks for microseconds; asks nobody.
 
-use rehearsekit_client::{LinkError, LinkState, Target};
+use rehearsekit_client::{LinkError, LinkState, Scrub, Target};
 
 use super::{Instance, meeting::is_here};
 use crate::{
-    checkup::{self, Finding, Private, State},
+    checkup::{self, Finding, State},
     network, servers,
     shared::lock,
 };
@@ -17,7 +17,7 @@ impl Instance {
 
     /// The same as text for a bug report, without keys, tokens, and names of this computer's.
     pub fn checkup_report(&self) -> String {
-        checkup::report(&self.checkup(), &Private::here())
+        checkup::report(&self.checkup(), &Scrub::of_this_computer())
     }
 
     fn state(&self) -> State {

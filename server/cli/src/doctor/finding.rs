@@ -38,6 +38,8 @@ pub(crate) enum Trouble {
     NoNetwork,
     /// A GPU without its driver, or not handed into the container.
     GpuUnusable,
+    /// The models may need more memory than there is.
+    MemoryShort,
     /// ONNX Runtime is not there.
     RuntimeMissing,
     /// ONNX Runtime of another version.
@@ -92,6 +94,7 @@ impl Trouble {
             Self::MulticastBlocked => "multicast-blocked",
             Self::NoNetwork => "no-network",
             Self::GpuUnusable => "gpu-unusable",
+            Self::MemoryShort => "memory-short",
             Self::RuntimeMissing => "runtime-missing",
             Self::RuntimeVersion => "runtime-version",
             Self::RuntimeDamaged => "runtime-damaged",

@@ -5,19 +5,19 @@ use std::path::Path;
 use rehearsekit_models::{Compute, gpu::Gpu};
 use rehearsekit_server::{
     config::{Config, Device},
-    engine::{Chosen, choose_device},
+    engine::{Chosen, EngineError},
 };
 use serde_json::json;
 
 use super::finding::{Finding, Trouble};
 
-/// Tries what the settings ask for.
-pub(crate) fn examine(config: &Config) -> Finding {
+/// What came of what the settings ask for.
+pub(crate) fn examine(config: &Config, chosen: &Result<Chosen, EngineError>) -> Finding {
     let check = "device";
     let Gpu { cards, driver, library } = Gpu::look(Path::new("/"));
     let facts =
         json!({ "device": config.device.to_string(), "cards": cards, "driver": driver, "libcuda": library });
-    let finding = match choose_device(config) {
+    let finding = match chosen {
         Err(error) => Finding::failed(check, Trouble::GpuUnusable, error.to_string()),
         Ok(Chosen { unused: Some(trouble), .. }) => {
             Finding::warning(check, Trouble::GpuUnusable, format!("the processor is used: {trouble}"))

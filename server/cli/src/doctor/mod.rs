@@ -7,16 +7,19 @@ mod finding;
 mod folder;
 mod gpu;
 mod link;
+mod memory;
 mod models;
 mod multicast;
 mod ports;
 mod report;
 mod runtime;
-mod scrub;
 
 use std::path::Path;
 
-use rehearsekit_server::config::Config;
+use rehearsekit_server::{
+    config::Config,
+    engine::{ModelEngine, choose_device},
+};
 use serde_json::json;
 
 use crate::{args::DoctorArgs, config, failure::Failure, output};
@@ -71,20 +74,26 @@ fn examine(config: &Config, quick: bool) -> Vec<Finding> {
     findings.push(clock::examine(&config.data));
     findings.extend(ports::examine(config));
     findings.push(multicast::of_server(config));
-    findings.push(gpu::examine(config));
+    let chosen = choose_device(config);
+    findings.push(gpu::examine(config, &chosen));
     if is_usable {
         let runtime = runtime::examine(&config.data);
-        let not_run = match ports::sessions(config) {
-            _ if runtime.has_failed() => Some("not run without ONNX Runtime".to_owned()),
-            _ if quick => Some("not run (--quick)".to_owned()),
+        let memory = chosen.as_ref().ok().map(|chosen| memory::examine(config, chosen.compute));
+        let engine = match &chosen {
+            _ if runtime.has_failed() => Err("not run without ONNX Runtime"),
+            // It has a finding of its own.
+            Err(_) => Err("not run, since there is no device for it"),
+            _ if memory.as_ref().is_some_and(Finding::has_failed) => Err("not run without the memory for it"),
+            _ if quick => Err("not run (--quick)"),
             // What is measured takes all cores, and would be wrong besides.
-            1.. => {
-                Some("not run, since somebody plays on this server: look again when nobody does".to_owned())
+            _ if ports::sessions(config) > 0 => {
+                Err("not run, since somebody plays on this server: look again when nobody does")
             }
-            0 => None,
+            Ok(chosen) => Ok(ModelEngine::on(config, chosen.compute)),
         };
+        findings.extend(memory);
         findings.push(runtime);
-        findings.extend(models::examine(config, not_run.as_deref()));
+        findings.extend(models::examine(config, engine.as_ref()));
         folder::give_back(&config.data);
     }
     findings

@@ -22,8 +22,8 @@ const TOLD_MILLIS: [u32; 3] = [250, 500, 1_500];
 const INFERENCES: usize = 3;
 const MOST_HOPS: usize = 32;
 
-/// Every model that is wanted or there, and whether it works, unless there is a reason not to run it.
-pub(crate) fn examine(config: &Config, not_run: Option<&str>) -> Vec<Finding> {
+/// Every model that is wanted or there, and whether it works with `engine`, or the reason why it is not run.
+pub(crate) fn examine(config: &Config, engine: Result<&ModelEngine, &&str>) -> Vec<Finding> {
     let store = match Store::open(&config.data) {
         Ok(store) => store,
         Err(error) => return vec![Finding::failed("models", Trouble::DataUnusable, error.to_string())],
@@ -34,12 +34,7 @@ pub(crate) fn examine(config: &Config, not_run: Option<&str>) -> Vec<Finding> {
         .extend(listed.filter(|name| !matches!(store.installed(name), Err(StoreError::NotInstalled { .. }))));
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    // A device that cannot be used has a finding of its own.
-    let engine = match not_run {
-        Some(why) => Err(why),
-        None => ModelEngine::new(config).map_err(|_| "not run, since there is no device for it"),
-    };
-    names.iter().map(|name| one(config, &store, engine.as_ref(), name)).collect()
+    names.iter().map(|name| one(config, &store, engine, name)).collect()
 }
 
 fn one(config: &Config, store: &Store, engine: Result<&ModelEngine, &&str>, name: &str) -> Finding {

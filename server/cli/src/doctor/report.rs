@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rehearsekit_client::KnownServers;
+use rehearsekit_client::Scrub;
 use rehearsekit_server::{clients::ClientBook, config::Config};
 use serde_json::{Value, json};
 
-use super::{finding::Finding, ports, scrub::Scrub};
+use super::{finding::Finding, ports};
 use crate::{failure::Failure, output};
 
 /// Of the data folder, so that no folder makes the file endless.
@@ -41,15 +41,7 @@ pub(crate) fn write(path: &Path, config: Option<&Config>, findings: &[Finding]) 
 
 /// What must not go along.
 fn scrub(config: Option<&Config>) -> Scrub {
-    let mut scrub = Scrub::default();
-    if let Some(home) = std::env::home_dir().filter(|home| home.components().count() > 1) {
-        scrub.hide(&home.to_string_lossy(), "~");
-    }
-    if let Some(name) = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()) {
-        // Of root everybody knows.
-        scrub.hide(if name == "root" { "" } else { &name }, "USER");
-    }
-    scrub.hide(&gethostname::gethostname().to_string_lossy(), "HOST");
+    let mut scrub = Scrub::of_this_computer();
     if let Some(config) = config {
         scrub.hide(&config.data.to_string_lossy(), "DATA");
         scrub.hide(&config.server_name, "SERVER");
@@ -57,11 +49,6 @@ fn scrub(config: Option<&Config>) -> Scrub {
         for (number, client) in clients.iter().enumerate() {
             scrub.hide(&client.name, &format!("client-{}", number + 1));
         }
-    }
-    let known = KnownServers::of_user().and_then(|file| file.list()).unwrap_or_default();
-    for (number, server) in known.iter().enumerate() {
-        scrub.hide(&server.name, &format!("server-{}", number + 1));
-        scrub.hide(&server.paired_as, "THIS-COMPUTER");
     }
     scrub
 }

@@ -3,19 +3,39 @@
 
 use serde_json::Value;
 
+use crate::KnownServers;
+
 /// So many hexadecimal digits in a row may be a token; shorter ones are identifiers of no worth.
 const TOKEN_DIGITS: usize = 32;
 
-/// What stands for what.
+/// What is hidden, and what stands in its place.
 #[derive(Debug, Default)]
-pub(crate) struct Scrub {
+pub struct Scrub {
     /// Longest first, so that a folder goes before the home it is in.
     names: Vec<(String, String)>,
 }
 
 impl Scrub {
+    /// Hides what this computer and its user are called, the user's folder, and the servers that were paired with.
+    pub fn of_this_computer() -> Self {
+        let mut scrub = Self::default();
+        if let Some(home) = std::env::home_dir().filter(|home| home.components().count() > 1) {
+            scrub.hide(&home.to_string_lossy(), "~");
+        }
+        let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+        // Of root everybody knows.
+        scrub.hide(&user.filter(|user| user != "root").unwrap_or_default(), "USER");
+        scrub.hide(&gethostname::gethostname().to_string_lossy(), "HOST");
+        let known = KnownServers::of_user().and_then(|file| file.list()).unwrap_or_default();
+        for (number, server) in known.iter().enumerate() {
+            scrub.hide(&server.name, &format!("server-{}", number + 1));
+            scrub.hide(&server.paired_as, "THIS-COMPUTER");
+        }
+        scrub
+    }
+
     /// Puts `word` in the place of every whole `name`; a name of nothing is none.
-    pub(crate) fn hide(&mut self, name: &str, word: &str) {
+    pub fn hide(&mut self, name: &str, word: &str) {
         if name.len() > 1 {
             self.names.push((name.to_owned(), word.to_owned()));
             self.names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
@@ -23,7 +43,7 @@ impl Scrub {
     }
 
     /// The text without all that.
-    pub(crate) fn text(&self, text: &str) -> String {
+    pub fn text(&self, text: &str) -> String {
         if text.contains("-----BEGIN") {
             return "(a key)".to_owned();
         }
@@ -35,7 +55,7 @@ impl Scrub {
     }
 
     /// All texts in `value`, the names of its fields as well.
-    pub(crate) fn value(&self, value: &Value) -> Value {
+    pub fn value(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(text)),
             Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),

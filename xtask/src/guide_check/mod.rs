@@ -66,9 +66,9 @@ pub(crate) fn check(args: &Args) -> Result<()> {
     walk.plugin_code_and_playing()?;
     walk.tell_the_watch();
     if !args.steps_only {
-        walk.four_stems(&app)?;
+        let app = walk.four_stems(&app)?;
         walk.backup_and_restore(&app)?;
-        walk.plain_docker(&app)?;
+        walk.plain_docker()?;
     }
     let figures: serde_json::Map<String, Value> =
         walk.watch.iter().map(|(step, seconds)| (step.clone(), json!(seconds))).collect();
@@ -241,7 +241,8 @@ impl Walk {
         );
     }
 
-    fn four_stems(&mut self, app: &str) -> Result<()> {
+    /// The app's YAML as it is then.
+    fn four_stems(&mut self, app: &str) -> Result<String> {
         self.timed("four stems: fetched and exported", |walk| walk.type_at_the_clone("Four stems"))?;
         self.timed("four stems: carried into the app", |walk| {
             let file = repository().join("htdemucs.tar");
@@ -256,10 +257,10 @@ impl Walk {
         ensure!(yaml != app && yaml.contains("memory: 4096M"), "the app has no environment, or no limit");
         let yaml = yaml.replace("memory: 4096M", "memory: 6144M");
         self.timed("four stems: the app saved with both models", |walk| walk.save(&yaml))?;
-        let log = self.nas.asks("docker exec rehearsekit rehearsekit doctor --quick --json || true")?;
-        let served = log.contains("htdemucs");
+        let log = self.nas.asks("docker logs rehearsekit 2>&1")?;
+        let served = log.contains("warm model=\"htdemucs\"");
         self.seen.push(("the app has four stems", json!(served), served));
-        Ok(())
+        Ok(yaml)
     }
 
     fn backup_and_restore(&mut self, app: &str) -> Result<()> {
@@ -283,7 +284,7 @@ impl Walk {
     }
 
     /// The same box as the Linux computer with Docker; the clone is what this chapter touches of one.
-    fn plain_docker(&mut self, _app: &str) -> Result<()> {
+    fn plain_docker(&mut self) -> Result<()> {
         let clone = self.nas.tank().join("home");
         for part in ["target/image/rehearsekit-0.1.0-cpu.tar", "deploy/compose.yaml"] {
             let from = if let Some(built) = part.strip_prefix("target/") {
@@ -301,9 +302,7 @@ impl Walk {
             before.iter().try_for_each(|line| walk.nas.types(line))?;
             walk.nas.wait_until_healthy()
         })?;
-        let code = self.nas.starts(pair)?.code()?;
-        self.seen.push(("plain Docker shows a code", json!(code.len()), true));
-        Ok(())
+        self.nas.starts(pair)?.code().map(drop)
     }
 }
 

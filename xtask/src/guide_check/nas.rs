@@ -107,13 +107,15 @@ impl Nas {
     /// Waits until the app is healthy by Docker's own account.
     pub(super) fn wait_until_healthy(&self) -> Result<()> {
         let began = Instant::now();
-        let state = "docker inspect --format '{{.State.Health.Status}} {{.State.Running}}' rehearsekit";
+        let state = "docker inspect --format \
+                     '{{.State.Health.Status}} {{.State.Running}} {{.RestartCount}}' rehearsekit";
         loop {
             let said = self.asks(state)?;
-            if said.trim() == "healthy true" {
+            if said.trim() == "healthy true 0" {
                 return Ok(());
             }
-            if said.trim().ends_with("false") || began.elapsed() > PATIENCE {
+            // The first time that it ends by itself is the last that is waited for.
+            if !said.trim().ends_with(" 0") || began.elapsed() > PATIENCE {
                 self.types("docker logs rehearsekit")?;
                 bail!("the app is {}", said.trim());
             }

@@ -47,6 +47,7 @@ pub(super) fn check(variant: Variant, packed: &Packed, program: &Path) -> Result
     println!("  the example song, separated: {}", stems["files"]);
     let separate_seconds = began.elapsed().as_secs_f64();
     podman.has_no_shell()?;
+    podman.tells_that_memory_is_short()?;
 
     let lan = Lan::new();
     let first = podman.start(&lan, "first")?;
@@ -173,6 +174,16 @@ impl Podman {
             let tried = self.run(&options, &["-c", "true"]).stderr(Stdio::null()).status()?;
             ensure!(!tried.success(), "{program} is in the image");
         }
+        Ok(())
+    }
+
+    /// Less than its model may need is told, and nobody has to be killed for it.
+    fn tells_that_memory_is_short(&self) -> Result<()> {
+        let ended = self.run(&["--rm", "--network", "none", "--memory", "512m"], &["serve"]).output()?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let is_told =
+            ended.status.code() == Some(2) && said.contains("this container or service may take 0.5 GB");
+        ensure!(is_told, "with 512 MB it ended with {}: {said}", ended.status);
         Ok(())
     }
 

@@ -47,15 +47,13 @@ pub(crate) fn check() -> Result<()> {
     empty(&folder)?;
     let (song, music) = song(&kit, &folder)?;
     let lan = Lan::new();
-    let mut closets =
-        [Closet::start(&kit, &lan, &folder, PORTS[0])?, Closet::start(&kit, &lan, &folder, PORTS[1])?];
-    // The picker has them by name and then by identity.
-    closets.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
-    let [closet, other] = closets;
+    let closet = Closet::start(&kit, &lan, &folder, PORTS[0])?;
 
     let screen = Screen::start(79)?;
     let _jack = jack(&folder)?;
     let player = Player::standalone(&lan, &screen, &song, &folder, 2)?;
+    // The picker keeps them in the order in which they came.
+    let other = Closet::start(&kit, &lan, &folder, PORTS[1])?;
     let mut seen: Vec<Finding> = Vec::new();
 
     player.press("Connection. ")?;
@@ -154,7 +152,6 @@ struct Closet<'a> {
     lan: &'a Lan,
     data: PathBuf,
     program: PathBuf,
-    fingerprint: String,
     log: PathBuf,
     running: Background,
 }
@@ -180,17 +177,13 @@ impl<'a> Closet<'a> {
         command.stdout(std::fs::File::create(&out)?).stderr(std::fs::File::create(&log)?);
         let running = Background::start(&mut command)?;
         let began = Instant::now();
-        let fingerprint = loop {
-            let said = std::fs::read_to_string(&out).unwrap_or_default();
-            if let Ok(ready) = serde_json::from_str::<Value>(&said) {
-                break ready["fingerprint"].as_str().context("no fingerprint")?.to_owned();
-            }
+        while !std::fs::read_to_string(&out).unwrap_or_default().contains("\"ready\"") {
             if running.ended()?.is_some() || began.elapsed() > PATIENCE {
                 bail!("the server does not start; see {}", log.display());
             }
             std::thread::sleep(Duration::from_millis(100));
-        };
-        Ok(Self { lan, data, program, fingerprint, log, running })
+        }
+        Ok(Self { lan, data, program, log, running })
     }
 
     fn command(&self, words: &[&str]) -> Command {

@@ -8,7 +8,7 @@ const MIB: u64 = 1 << 20;
 /// Bytes that a model of this family takes at most on the processor, while it is measured or played live. On a card it is
 /// the card's own memory, and 0 here.
 ///
-/// Measured with `spleeter-2stems` (all its hops in use, one and two networks of each) and `htdemucs` (its longest window);
+/// Measured with `spleeter-2stems` (all its hops in use, two networks of each) and `htdemucs` (its longest window);
 /// README, "Memory".
 pub fn most_bytes(family: &Family, options: &ModelOptions) -> u64 {
     match (options.compute, family) {

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::daw_check::{Ardour, Editor, Screen, compare, jack, song};
+use crate::daw_check::{Ardour, Editor, Screen, compare, jack, places, song};
 use crate::findings::{Finding, report};
 use crate::kit::{Kit, SPLEETER, data_dir};
 use crate::lan_check::Player;
@@ -182,6 +182,8 @@ impl Walk {
         let ardour = Ardour::new(&self.folder.join("ardour"), None, music.seconds() + 1.0)?;
         ensure!(ardour.home() == self.home(), "the plugin was installed for somebody else");
         ardour.make_session(&music)?;
+        // Where things are in the window; built here, so that the watch does not count it.
+        places(&[])?;
         let _jack = jack(&self.folder)?;
         let screen = Screen::start(77)?;
         let folder = self.folder.clone();

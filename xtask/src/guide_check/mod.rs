@@ -79,8 +79,9 @@ pub(crate) fn check(args: &Args) -> Result<()> {
 /// Somebody with the guide in hand.
 struct Walk {
     folder: PathBuf,
-    lan: Lan,
+    /// Goes before the LAN that it is on.
     nas: Nas,
+    lan: Lan,
     chapters: Vec<Chapter>,
     /// What was done, and the seconds it took.
     watch: Vec<(String, f64)>,

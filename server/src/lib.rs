@@ -18,7 +18,6 @@ mod hex;
 pub mod http;
 pub mod identity;
 pub mod layout;
-pub mod media;
 pub mod memory;
 pub mod metrics;
 pub mod pairing;

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rehearsekit_audio::Budget;
-use rehearsekit_server::media::StemFormat;
+use rehearsekit_media::StemFormat;
 
 use crate::failure::EXIT_CODES;
 pub(crate) use doctor::DoctorArgs;

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use rehearsekit_server::media::{DecodeError, WriteError};
+use rehearsekit_media::{DecodeError, WriteError};
 
 /// What kind of failure it was; the numbers are part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

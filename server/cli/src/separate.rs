@@ -7,8 +7,8 @@ use std::{
 };
 
 use rehearsekit_audio::Audio;
+use rehearsekit_media::{self as media, StemWriter, WrittenStem};
 use rehearsekit_models::{ModelError, StemBlock};
-use rehearsekit_server::media::{self, StemWriter, WrittenStem};
 use serde_json::json;
 
 use crate::{args::SeparateArgs, engine, failure::Failure, interrupt, output, progress};

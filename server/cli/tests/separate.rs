@@ -22,7 +22,7 @@ fn separate(song: &Path, out: &Path, format: &str) -> Value {
 }
 
 fn read(path: &Path) -> Audio {
-    rehearsekit_server::media::decode(path, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    rehearsekit_media::decode(path, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }
 
 /// Both stems, in the order the result names them.

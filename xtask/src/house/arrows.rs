@@ -16,6 +16,7 @@ const PROTOCOL: &str = "rehearsekit-protocol";
 const PLAYOUT: &str = "rehearsekit-playout";
 const CLIENT: &str = "rehearsekit-client";
 const DISCOVERY: &str = "rehearsekit-discovery";
+const MEDIA: &str = "rehearsekit-media";
 const BADLINK: &str = "rehearsekit-badlink";
 const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
 const GUI: &str = "rehearsekit-gui";
@@ -36,17 +37,19 @@ const ROOMS: &[Room] = &[
     // The client ends in rings of playout's slots.
     Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT] },
     Room { name: DISCOVERY, knows: &[] },
+    // Files of sound, in and out; the command, the server and the standalone read songs with it.
+    Room { name: MEDIA, knows: &[AUDIO] },
     // Stands in for a network; nothing of a client or a server is its business.
     Room { name: BADLINK, knows: &[] },
     // The plugin without its framework.
     Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY] },
     Room { name: GUI, knows: &[] },
-    Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI] },
+    Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI, MEDIA] },
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SCHEDULE, knows: &[] },
-    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MODELS, SCHEDULE] },
+    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MEDIA, MODELS, SCHEDULE] },
     // The command is both sides: it serves, it streams as the plugin will, and it loads a server over bad links.
-    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MODELS, SERVER] },
+    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, MODELS, SERVER] },
     Room {
         name: TESTS,
         knows: &[
@@ -56,6 +59,7 @@ const ROOMS: &[Room] = &[
             CLIENT,
             DISCOVERY,
             BADLINK,
+            MEDIA,
             PLUGIN_ENGINE,
             MODELS,
             SCHEDULE,
@@ -75,7 +79,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rustls", &[CLIENT, SERVER, TESTS], "the wire format is sans-IO"),
     ("mdns-sd", &[DISCOVERY], "one place speaks multicast DNS"),
     ("axum", &[SERVER, TESTS], "only the server speaks HTTP"),
-    ("symphonia", &[SERVER], "one place decodes songs"),
+    ("symphonia", &[MEDIA], "one place decodes songs"),
     ("nice-plug", &[PLUGIN], "one place knows the plugin framework"),
     ("vst3", &[PLUGIN], "one place knows the plugin formats"),
     ("clap-sys", &[PLUGIN], "one place knows the plugin formats"),
@@ -95,6 +99,7 @@ const NEVER_UNDER: &[(&str, &str, &str)] = &[
     (MODELS, "tokio", "inference runs on threads of its own"),
     (CLIENT, "axum", "the plugin carries no HTTP server"),
     (CLIENT, "ort", "the plugin carries no inference"),
+    (MEDIA, "tokio", "a song is read where the caller says, without an async runtime"),
     (DISCOVERY, "tokio", "a plugin carries one async runtime at most"),
     (PLUGIN_ENGINE, "nice-plug", "the engine knows no plugin framework"),
     (GUI, "nice-plug", "the window knows no plugin framework"),

@@ -8,7 +8,6 @@ use std::{
 };
 
 use rehearsekit_audio::{SampleRate, StemSet};
-use rehearsekit_server::media;
 
 use crate::{args::Span, failure::Failure, interrupt};
 
@@ -48,7 +47,7 @@ impl Song {
             let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
             let go_on =
                 || if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            let audio = media::decode(&path, &mut |_, _| go_on())?;
+            let audio = rehearsekit_media::decode(&path, &mut |_, _| go_on())?;
             if *rate.get_or_insert(audio.rate()) != audio.rate() {
                 let message = format!(
                     "{} is at {}, another stem of that song is not; make them one rate",

@@ -13,7 +13,7 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{Decimation, Link, LinkState, Opened, RefusalCode, offers::in_millis};
-use rehearsekit_server::media::{StemFormat, StemWriter};
+use rehearsekit_media::{StemFormat, StemWriter};
 
 use crate::{
     args::StreamArgs,

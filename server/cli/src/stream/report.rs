@@ -6,8 +6,8 @@ use rehearsekit_audio::SampleRate;
 use rehearsekit_client::{
     BudgetOffer, LinkStats, Recommendation, ShadowBuffer, Situation, recommend, would_hold,
 };
+use rehearsekit_media::WrittenStem;
 use rehearsekit_playout::PlayoutCounts;
-use rehearsekit_server::media::WrittenStem;
 use serde_json::{Value, json};
 
 use crate::{

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rehearsekit_audio::{Audio, SampleRate, StemSet};
-use rehearsekit_server::media::{DecodeError, StemFormat, StemWriter, WriteError, decode};
+use rehearsekit_media::{DecodeError, StemFormat, StemWriter, WriteError, decode};
 
 fn read(path: &Path) -> Result<Audio, DecodeError> {
     decode(path, &mut |_, _| ControlFlow::Continue(()))
@@ -39,7 +39,7 @@ fn write_stems(
     hz: u32,
     mix: &[Vec<f32>],
     vocals_peak: f32,
-) -> Vec<rehearsekit_server::media::WrittenStem> {
+) -> Vec<rehearsekit_media::WrittenStem> {
     let set = StemSet::new(&["vocals", "accompaniment"]).unwrap();
     let frames = mix[0].len();
     let rate = SampleRate::new(hz).unwrap();

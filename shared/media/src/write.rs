@@ -4,7 +4,7 @@
 //! that an error, a full disk or Ctrl-C leaves nothing behind. Memory is bounded by one block.
 //!
 //! WAV is 32-bit float and keeps everything, also beyond full scale. FLAC is 24 bit: there the stems add up to
-//! the 24-bit mix exactly (see [`super::grid`]), except where a stem exceeds full scale, which is counted and
+//! the 24-bit mix exactly (see [`crate::grid`]), except where a stem exceeds full scale, which is counted and
 //! reported as `clipped_samples`.
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 use rehearsekit_audio::{SampleRate, StemName, StemSet};
 use tempfile::TempDir;
 
-use super::{flac::FlacFile, grid, wav, wav::WavFile};
+use crate::{flac::FlacFile, grid, wav, wav::WavFile};
 
 /// File format of the stems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use flacenc::{
 };
 use rehearsekit_audio::SampleRate;
 
-use super::grid;
+use crate::grid;
 
 /// Frames of audio per FLAC frame: the reference encoder's choice up to 48 kHz and a fair one above.
 const BLOCK_FRAMES: usize = 4_096;

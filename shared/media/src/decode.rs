@@ -25,7 +25,7 @@ use symphonia::core::{
     meta::MetadataOptions,
 };
 
-use super::mp4_delay;
+use crate::mp4_delay;
 
 /// Packets at the head of an MP3 that may refer to bits before the file's beginning.
 const MP3_LEAD_IN_PACKETS: u64 = 3;

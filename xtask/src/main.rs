@@ -6,6 +6,7 @@ mod bench;
 mod bundle;
 mod daw_check;
 mod demo;
+mod failing;
 mod findings;
 mod guide_check;
 mod house;
@@ -43,6 +44,11 @@ enum Command {
     /// Run every check and test, as the CI does
     #[command(after_help = "Example:\n  cargo xtask test")]
     Test(test::Args),
+    /// Try inputs that once failed on today's build: songs, and scripts that end with 1 while their fault is there
+    #[command(
+        after_help = "Example:\n  cargo xtask failing ../shared/failing\n  cargo xtask failing --only mp3 --json"
+    )]
+    Failing(failing::Args),
     /// Check formatting, lints and licences
     #[command(after_help = "Example:\n  cargo xtask lint")]
     Lint,
@@ -96,6 +102,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run_tests(&args),
+        Command::Failing(args) => failing::run(&args),
         Command::Lint => test::lint(),
         Command::Arrows => house::check_arrows(),
         Command::Bundle(args) => bundle::bundle(&args).map(drop),

@@ -106,6 +106,47 @@ const LAN: &[Need] = &[
     },
 ];
 
+/// What the corpus of sound files is written with, and the decoders that ours is held against.
+const CODECS: &[Need] = &[
+    Need {
+        package: "flac",
+        programs: &["flac"],
+        library: None,
+        why: "the reference encoder of FLAC, for tests",
+    },
+    Need {
+        package: "lame",
+        programs: &["lame"],
+        library: None,
+        why: "writes MP3 with every header, for tests",
+    },
+    Need {
+        package: "mpg123",
+        programs: &["mpg123"],
+        library: None,
+        why: "the reference decoder of MP3, for tests",
+    },
+    Need {
+        package: "vorbis-tools",
+        programs: &["oggdec"],
+        library: None,
+        why: "Vorbis's own tools, for tests",
+    },
+    Need { package: "opus-tools", programs: &["opusdec"], library: None, why: "Opus's own tools, for tests" },
+    Need {
+        package: "sox",
+        programs: &["sox"],
+        library: None,
+        why: "writes WAV and AIFF its own way, for tests",
+    },
+    Need {
+        package: "ffmpeg",
+        programs: &["ffmpeg"],
+        library: None,
+        why: "writes and reads every other container, for tests",
+    },
+];
+
 /// For the check in a DAW.
 const DAW: &[Need] = &[
     Need {
@@ -184,7 +225,7 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::ImageCheck => &[BUILD, PIP, IMAGE, IMAGE_CHECK, LAN],
         Purpose::Guide => &[BUILD, PIP, NPM, on_linux(PLUGIN), IMAGE, DOCKER, DAW, LAN],
         Purpose::Everything => {
-            &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN)]
+            &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN), CODECS]
         }
     };
     let needs: Vec<&Need> = groups.iter().copied().flatten().collect();

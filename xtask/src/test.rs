@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::kit::{Kit, SPLEETER, shared_dir};
 use crate::shell::{cargo, run};
-use crate::{bundle, house, python_hosts, setup};
+use crate::{bundle, failing, house, python_hosts, setup};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -65,6 +65,11 @@ pub(crate) fn run_tests(args: &Args) -> Result<()> {
             reference.args(["test", "--workspace", "--lib", "reference_spleeter", "--", "--ignored"]);
         }
         run(reference.envs(environment))?;
+    }
+    if let Some(failing) = shared_dir().map(|shared| shared.join("failing")).filter(|folder| folder.is_dir())
+    {
+        heading("Inputs that once failed");
+        failing::check(&kit, &failing)?;
     }
 
     heading("Every check and every test passed");

@@ -26,6 +26,7 @@ const SCHEDULE: &str = "rehearsekit-schedule";
 const SERVER: &str = "rehearsekit-server";
 const CLI: &str = "rehearsekit-cli";
 const TESTS: &str = "rehearsekit-tests";
+const CORPUS: &str = "rehearsekit-corpus";
 const HOST_TESTS: &str = "rehearsekit-host-tests";
 const XTASK: &str = "xtask";
 
@@ -66,6 +67,8 @@ const ROOMS: &[Room] = &[
             SERVER,
         ],
     },
+    // Files of sound and their truth.
+    Room { name: CORPUS, knows: &[AUDIO, MEDIA] },
     // What is bundled and what is served are tested as programs.
     Room { name: HOST_TESTS, knows: &[AUDIO] },
     Room { name: XTASK, knows: &[] },

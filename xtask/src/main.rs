@@ -82,7 +82,7 @@ enum Command {
                             cargo xtask image --check --json\n\nThe image is a file for `docker load` and `podman load`. \
                             Installs buildah, and for --check podman.")]
     Image(image::Args),
-    /// Measure what the README claims: quality, live, overhead, speed
+    /// Measure what docs/benchmarks.md states: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
 }

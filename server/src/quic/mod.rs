@@ -168,6 +168,7 @@ fn greet(
 fn note_panic(shared: &Shared, ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         shared.metrics.panics.add(1);
+        shared.metrics.closed.count("panicked");
         tracing::error!(%error, "a connection's task panicked; the others go on");
     }
 }

@@ -8,12 +8,17 @@ use std::{collections::VecDeque, time::Duration};
 
 use rehearsekit_protocol::{ArrangeError, Arranger, Packet, Run};
 
+use super::TokenBucket;
+
 /// Most packets held behind a gap of a live session; on more the gap is given up.
 const WINDOW_PACKETS: usize = 64;
 /// A gap that reliable delivery does not fill in this time is the client's mistake.
 const RELIABLE_HOLE: Duration = Duration::from_secs(20);
 /// How much more than real time a live client may send at once before it counts as a flood.
 const AHEAD: Duration = Duration::from_secs(10);
+/// Audio that a live client may send per second, for ever. A host's clock and this machine's differ, by 0.02 % at the
+/// most, so that exactly a second would be too little for half of all hosts. The lanes are ready for 3 % more.
+const NANOS_PER_SECOND: u64 = 1_010_000_000;
 
 /// A packet counts as this much audio at least, so that none of a flood of tiny or empty ones is free.
 const LEAST: Duration = Duration::from_micros(500);
@@ -39,8 +44,8 @@ pub(crate) enum Step {
 pub(crate) enum IntakeError {
     #[error(transparent)]
     Order(#[from] ArrangeError),
-    #[error("a live session got {} s more audio than time has passed; the reliable mode may go faster", .0.as_secs())]
-    Flood(Duration),
+    #[error("a live session got {} s more audio than time has passed; the reliable mode may go faster", AHEAD.as_secs())]
+    Flood,
     #[error("a packet never came in reliable mode")]
     Hole,
 }
@@ -79,8 +84,8 @@ pub(crate) struct Intake {
     epoch: u32,
     steps: VecDeque<Step>,
     queued_frames: u64,
-    first_arrival: Option<Duration>,
-    received: Duration,
+    /// Nanoseconds of audio that may still come.
+    pace: TokenBucket,
     dropped_frames: u64,
 }
 
@@ -100,8 +105,7 @@ impl Intake {
             epoch: 0,
             steps: VecDeque::new(),
             queued_frames: 0,
-            first_arrival: None,
-            received: Duration::ZERO,
+            pace: TokenBucket::new(nanos(AHEAD), NANOS_PER_SECOND),
             dropped_frames: 0,
         }
     }
@@ -206,11 +210,9 @@ impl Intake {
 
     /// Live audio cannot come faster than it is played, but for what a link or a host bunches up.
     fn hold_pace(&mut self, frames: u64, now: Duration) -> Result<(), IntakeError> {
-        let start = *self.first_arrival.get_or_insert(now);
-        let audio = Duration::from_secs_f64(frames as f64 / f64::from(self.limits.rate_hz));
-        self.received += audio.max(LEAST);
-        let ahead = self.received.saturating_sub(now.saturating_sub(start));
-        if ahead > AHEAD && !self.limits.reliable { Err(IntakeError::Flood(ahead)) } else { Ok(()) }
+        let audio = frames.saturating_mul(nanos(Duration::from_secs(1))) / u64::from(self.limits.rate_hz.max(1));
+        let is_in_pace = self.limits.reliable || self.pace.take(audio.max(nanos(LEAST)), now);
+        if is_in_pace { Ok(()) } else { Err(IntakeError::Flood) }
     }
 
     /// Drops the oldest frames of a live session that has fallen behind its budget: they would come too late
@@ -247,6 +249,11 @@ impl Intake {
             self.steps.push_front(Step::Finish);
         }
     }
+}
+
+const fn nanos(duration: Duration) -> u64 {
+    // The durations of this file are seconds.
+    duration.as_nanos() as u64
 }
 
 fn frames_of(channels: &[Vec<f32>]) -> u64 {
@@ -388,7 +395,7 @@ mod tests {
             let mut intake = intake(reliable);
             (0..2_000).find_map(|n| intake.accept(packet(0, n, u64::from(n) * 10, 10), ms(1)).err())
         };
-        assert!(matches!(send(false), Some(IntakeError::Flood(_))));
+        assert_eq!(send(false), Some(IntakeError::Flood));
         assert_eq!(send(true), None);
         let mut intake = intake(false);
         let empty = |n| Packet {
@@ -396,6 +403,6 @@ mod tests {
             channels: vec![Vec::new(); 2],
         };
         let flood = (0..30_000).find_map(|n| intake.accept(empty(n), ms(1)).err());
-        assert!(matches!(flood, Some(IntakeError::Flood(_))), "empty packets are no audio, and no free ride");
+        assert_eq!(flood, Some(IntakeError::Flood), "empty packets are no audio, and no free ride");
     }
 }

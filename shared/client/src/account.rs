@@ -96,7 +96,7 @@ impl Account {
     /// A chunk has arrived whole at `now`.
     pub(crate) fn chunk(&mut self, header: &PacketHeader, now: Duration) -> Judged {
         self.missing.remove(header.first_frame..header.end());
-        let late = self.live && header.first_frame + self.latency_frames < self.newest;
+        let late = self.live && header.first_frame.saturating_add(self.latency_frames) < self.newest;
         let at = self.arrivals.partition_point(|(end, _)| *end <= header.needed_through);
         // What the oldest remembered arrival covers may in truth have come with a forgotten one.
         let known = at > 0 || !self.forgetful;

@@ -10,6 +10,7 @@ use std::{
 
 use ort::{
     environment::Environment,
+    logging::LogLevel,
     ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
     session::{Session, SessionOutputs, builder::GraphOptimizationLevel},
     value::{TensorRef, ValueType},
@@ -122,8 +123,15 @@ impl Runtime {
             })?
             .with_name("rehearsekit")
             .with_telemetry(false)
+            // By itself it would write to stderr and wait for whoever should read that.
+            .with_logger(std::sync::Arc::new(|level, _, _, place, message| match level {
+                LogLevel::Fatal | LogLevel::Error => tracing::error!(place, "ONNX Runtime: {message}"),
+                LogLevel::Warning => tracing::warn!(place, "ONNX Runtime: {message}"),
+                _ => tracing::debug!(place, "ONNX Runtime: {message}"),
+            }))
             .build()
             .map_err(|e| refuse(e.to_string()))?;
+        environment.set_log_level(LogLevel::Error);
         *loaded = Some((library.to_owned(), environment.clone()));
         Ok(Self { environment })
     }

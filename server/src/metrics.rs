@@ -19,7 +19,16 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Number(AtomicU64);
 
+/// Lines of this process's log that could not be written. Whoever owns the log counts them here; there is one for the
+/// process, as there is one log.
+pub static LOG_LINES_LOST: Number = Number::new();
+
 impl Number {
+    /// Zero.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// The value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -222,7 +231,7 @@ impl Metrics {
         );
         out.gauge("queue_depth", "Inference jobs that wait", self.queue_depth.get() as f64);
         out.gauge("workers", "Inference threads", self.workers.get() as f64);
-        let counters: [(&str, &str, &Number); 14] = [
+        let counters: [(&str, &str, &Number); 15] = [
             ("connections_total", "Connections that finished their handshake", &self.connections_total),
             (
                 "connections_refused_total",
@@ -261,6 +270,7 @@ impl Metrics {
                 &self.unusable_samples,
             ),
             ("panics_total", "Panics caught", &self.panics),
+            ("log_lines_lost_total", "Lines of the log that could not be written, or not in time", &LOG_LINES_LOST),
         ];
         for (name, help, number) in counters {
             out.head(name, "counter", help);

@@ -17,6 +17,7 @@ mod health;
 mod http;
 mod interrupt;
 mod load;
+mod logging;
 mod models;
 mod output;
 mod pair;
@@ -31,13 +32,14 @@ mod whom;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(matches!(cli.command, Command::Serve(_)));
+    // A server's settings say what it logs.
+    if !matches!(cli.command, Command::Serve(_)) {
+        logging::start("warn");
+    }
     let data = cli.data.as_deref();
     let result = interrupt::install().and_then(|()| match &cli.command {
         Command::Separate(args) => separate::run(args, data),
@@ -58,23 +60,11 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::back_up(args, data),
         Command::Restore(args) => backup::restore(args, data),
     });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::complain(&failure.to_string());
-            failure.exit_code()
-        }
-    }
-}
-
-/// Logs to stderr: warnings for a command that ends, progress too for a server. `REHEARSEKIT_LOG` overrides
-/// (`REHEARSEKIT_LOG=debug`, `REHEARSEKIT_LOG=rehearsekit_client=trace`).
-fn start_logging(is_server: bool) {
-    let usual = if is_server { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_env("REHEARSEKIT_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    let result = result.and_then(|()| output::all_written());
+    // Before the complaint, which is the last word.
+    logging::flush();
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    output::complain(&failure.to_string());
+    logging::flush();
+    failure.exit_code()
 }

@@ -33,15 +33,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use args::{Cli, Command};
+use failure::Failure;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // A server's settings say what it logs.
-    if !matches!(cli.command, Command::Serve(_)) {
-        logging::start("warn");
-    }
     let data = cli.data.as_deref();
-    let result = interrupt::install().and_then(|()| match &cli.command {
+    let result = start_log(&cli.command).and_then(|()| interrupt::install()).and_then(|()| match &cli.command {
         Command::Separate(args) => separate::run(args, data),
         Command::Stream(args) => stream::run(args),
         Command::Load(args) => load::run(args),
@@ -67,4 +64,12 @@ fn main() -> ExitCode {
     output::complain(&failure.to_string());
     logging::flush();
     failure.exit_code()
+}
+
+/// Of a command that ends by itself, `REHEARSEKIT_LOG` says what it logs; a server's settings do, of which that is one.
+fn start_log(command: &Command) -> Result<(), Failure> {
+    if !matches!(command, Command::Serve(_)) {
+        logging::start(&config::log_of_environment()?.unwrap_or_else(|| "warn".to_owned()));
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ use std::{
 
 use common::{data, json, rehearsekit, song, stderr};
 use netns::{Lan, Side};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// Only there so that a broken test ends.
@@ -282,8 +283,7 @@ fn seen_of(mut command: Command, folder: &Path, named_data: &Path, told: [&str; 
     };
     let second = stream(&["--pace", "fast", "--connect-timeout", "1"], "second").output().unwrap();
     let other_host = request(&http, "/readyz", "rehearsal.example").0;
-    let mut terminate = Command::new("kill");
-    assert!(terminate.args(["-TERM", &server.0.id().to_string()]).status().unwrap().success());
+    rustix::process::kill_process(Pid::from_child(&server.0), Signal::TERM).unwrap();
     let began = Instant::now();
     while server.0.try_wait().unwrap().is_none() {
         assert!(began.elapsed() < LIMIT, "the server does not end");

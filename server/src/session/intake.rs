@@ -3,6 +3,7 @@
 //! The protocol's `Arranger` puts packets in order; this holds what is in order until it is worth a worker's
 //! time, drops what a live session can no longer play in time, and refuses floods. No clock and no I/O here:
 //! `now` is time since the session's start. Memory is bounded by the reordering window and the backlog.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -126,7 +127,7 @@ impl Intake {
         self.hold_pace(packet.header.frames.into(), now)?;
         self.arranger.push(packet, now)?;
         self.tick(now)?;
-        self.behind_gap = if self.arranger.next_deadline().is_some() { self.behind_gap + 1 } else { 0 };
+        self.behind_gap = if self.arranger.next_deadline().is_some() { self.behind_gap.saturating_add(1) } else { 0 };
         Ok(())
     }
 
@@ -151,38 +152,33 @@ impl Intake {
     /// `from_start` after a start. Empty when there is nothing worth a worker's time. A job holds one costly step, so
     /// that sessions take turns.
     pub(crate) fn take(&mut self, until_work: usize, from_start: usize) -> Vec<Step> {
-        let (mut frames, mut count) = (0, 0);
         // Of the epoch that the next frames belong to.
         let (mut pushed, mut wanted) = (0, until_work as u64);
-        let mut complete = false;
-        for step in &self.steps {
-            count += 1;
-            match step {
-                Step::Start { .. } => (pushed, wanted) = (0, from_start as u64),
-                Step::Finish => complete = true,
-                Step::Push { channels, .. } => {
-                    frames += frames_of(channels);
-                    pushed += frames_of(channels);
-                    complete = pushed >= wanted;
-                }
+        let last = self.steps.iter().position(|step| match step {
+            Step::Start { .. } => {
+                (pushed, wanted) = (0, from_start as u64);
+                false
             }
-            if complete {
-                break;
+            Step::Finish => true,
+            Step::Push { channels, .. } => {
+                pushed = frames_of(channels).saturating_add(pushed);
+                pushed >= wanted
             }
-        }
-        if !complete {
-            return Vec::new();
-        }
-        self.queued_frames -= frames;
-        let job: Vec<Step> = self.steps.drain(..count).collect();
+        });
+        let Some(last) = last else { return Vec::new() };
+        let job: Vec<Step> = self.steps.drain(..=last).collect();
         for step in &job {
             match step {
                 Step::Start { epoch, .. } => self.taken = Some(*epoch),
                 Step::Finish => self.taken = None,
-                Step::Push { .. } => {}
+                Step::Push { channels, .. } => self.dequeued(channels),
             }
         }
         job
+    }
+
+    fn dequeued(&mut self, channels: &[Vec<f32>]) {
+        self.queued_frames = self.queued_frames.saturating_sub(frames_of(channels));
     }
 
     fn queue(&mut self, run: Run) {
@@ -196,7 +192,7 @@ impl Intake {
                 if std::mem::take(&mut self.restart) {
                     self.steps.push_back(Step::Start { epoch: self.epoch, position: first_frame });
                 }
-                self.queued_frames += frames_of(&channels);
+                self.queued_frames = self.queued_frames.saturating_add(frames_of(&channels));
                 self.steps.push_back(Step::Push { first_frame, channels, ready: arrived });
             }
             Run::End { .. } => {
@@ -210,7 +206,8 @@ impl Intake {
 
     /// Live audio cannot come faster than it is played, but for what a link or a host bunches up.
     fn hold_pace(&mut self, frames: u64, now: Duration) -> Result<(), IntakeError> {
-        let audio = frames.saturating_mul(nanos(Duration::from_secs(1))) / u64::from(self.limits.rate_hz.max(1));
+        let audio = frames.saturating_mul(nanos(Duration::from_secs(1)));
+        let audio = audio.checked_div(self.limits.rate_hz.into()).unwrap_or(u64::MAX);
         let is_in_pace = self.limits.reliable || self.pace.take(audio.max(nanos(LEAST)), now);
         if is_in_pace { Ok(()) } else { Err(IntakeError::Flood) }
     }
@@ -226,8 +223,8 @@ impl Intake {
             match self.steps.pop_front() {
                 Some(Step::Start { epoch, .. }) => open = Some(epoch),
                 Some(Step::Push { channels, .. }) => {
-                    self.queued_frames -= frames_of(&channels);
-                    self.dropped_frames += frames_of(&channels);
+                    self.dequeued(&channels);
+                    self.dropped_frames = self.dropped_frames.saturating_add(frames_of(&channels));
                 }
                 Some(Step::Finish) => open = None,
                 None => break,
@@ -261,6 +258,7 @@ fn frames_of(channels: &[Vec<f32>]) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in a test an overflow is a report")]
 mod tests {
     use rehearsekit_protocol::PacketHeader;
 

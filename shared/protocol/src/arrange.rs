@@ -5,6 +5,7 @@
 //! passed since the first packet behind it arrived; then it is lost, the epoch ends at the gap and a new
 //! one starts behind it. Nothing is ever shifted or made up here: what is missing is missing.
 //! Holds at most `max_packets` packets, whatever the client sends.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -101,7 +102,7 @@ impl Arranger {
             Some(count) => {
                 self.pending.entry(count).or_insert((packet, now));
             }
-            None => self.late += 1,
+            None => self.late = self.late.saturating_add(1),
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Where a session's player stands in the music, by the packets that come from there: the server's only clock of the
 //! client's. Taken anew from each packet, so that two clocks may differ for ever. Must not know packets or streams.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::time::Duration;
 
@@ -39,12 +40,14 @@ impl Playhead {
     }
 
     fn time_of(&self, frames: u64) -> Duration {
-        let nanos = u128::from(frames) * 1_000_000_000 / u128::from(self.rate_hz);
-        u64::try_from(nanos).map_or(LONGEST, Duration::from_nanos).min(LONGEST)
+        let nanos = u128::from(frames).saturating_mul(1_000_000_000).checked_div(self.rate_hz.into());
+        let nanos = nanos.and_then(|nanos| u64::try_from(nanos).ok());
+        nanos.map_or(LONGEST, Duration::from_nanos).min(LONGEST)
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in a test an overflow is a report")]
 mod tests {
     use proptest::prelude::*;
 

@@ -27,6 +27,7 @@ mod serve;
 mod session;
 mod state;
 mod trust;
+mod watchdog;
 pub mod workers;
 
 pub use serve::{Event, Listeners, ServeError, run, run_with};

@@ -321,7 +321,11 @@ impl Model {
         // The transforms around a network are ours, and slower where they are checked.
         let checked = if cfg!(debug_assertions) { ", checked" } else { "" };
         let program = env!("CARGO_PKG_VERSION");
-        format!("model {digest}; rehearsekit {program}{checked}; {}; {}", runtime.about(), runtime::how_it_runs())
+        format!(
+            "model {digest}; rehearsekit {program}{checked}; {}; {}",
+            runtime.about(),
+            runtime::how_it_runs()
+        )
     }
 
     /// Sessions keep those that they run.

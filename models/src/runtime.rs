@@ -10,8 +10,8 @@ use std::{
 
 use ort::{
     environment::Environment,
-    logging::LogLevel,
     ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
+    logging::LogLevel,
     session::{Session, SessionOutputs, builder::GraphOptimizationLevel},
     value::{TensorRef, ValueType},
 };
@@ -273,7 +273,9 @@ const HOW_IT_RUNS: HowItRuns = HowItRuns {
 /// The same as text, for what depends on it.
 pub(crate) fn how_it_runs() -> String {
     let HowItRuns { optimization, inter_threads, spinning, memory_pattern } = HOW_IT_RUNS;
-    format!("{optimization:?}, {inter_threads} inter-threads, spinning {spinning}, memory pattern {memory_pattern}")
+    format!(
+        "{optimization:?}, {inter_threads} inter-threads, spinning {spinning}, memory pattern {memory_pattern}"
+    )
 }
 
 fn build(runtime: &Runtime, graph: Graph<'_>, on: On) -> Result<Session, String> {

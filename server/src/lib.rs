@@ -28,6 +28,7 @@ mod session;
 mod state;
 mod token_bucket;
 mod trust;
+mod watchdog;
 pub mod workers;
 
 pub use serve::{Event, Listeners, ServeError, run, run_with};

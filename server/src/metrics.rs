@@ -201,17 +201,21 @@ impl Metrics {
         }
     }
 
-    /// The Prometheus text format, version 0.0.4.
-    pub fn text(&self, ready: bool) -> String {
+    /// The Prometheus text format, version 0.0.4. `parts`: what the watchdog looks at, and whether it is well.
+    pub fn text(&self, ready: bool, parts: &[(&str, bool)]) -> String {
         let mut out = Text(String::with_capacity(8192));
         out.head("build_info", "gauge", "The running version");
         out.line("build_info", &format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0);
         out.gauge("uptime_seconds", "Time since start", self.started.elapsed().as_secs_f64());
         out.gauge(
             "ready",
-            "1 when all models are warm and the server is not draining",
+            "1 when all models are warm, the server is not draining, and newcomers get in",
             f64::from(u8::from(ready)),
         );
+        out.head("part_well", "gauge", "1 for each part that the watchdog found well when it last looked");
+        for (part, well) in parts {
+            out.line("part_well", &format!("{{part=\"{part}\"}}"), f64::from(u8::from(*well)));
+        }
         out.gauge("connections", "Open connections", self.connections.get() as f64);
         out.gauge("sessions", "Open sessions", self.sessions.get() as f64);
         out.gauge(
@@ -270,7 +274,11 @@ impl Metrics {
                 &self.unusable_samples,
             ),
             ("panics_total", "Panics caught", &self.panics),
-            ("log_lines_lost_total", "Lines of the log that could not be written, or not in time", &LOG_LINES_LOST),
+            (
+                "log_lines_lost_total",
+                "Lines of the log that could not be written, or not in time",
+                &LOG_LINES_LOST,
+            ),
         ];
         for (name, help, number) in counters {
             out.head(name, "counter", help);
@@ -358,9 +366,10 @@ mod tests {
         for millis in [1, 30, 9_000] {
             metrics.inference.observe(Duration::from_millis(millis));
         }
-        let text = metrics.text(true);
+        let text = metrics.text(true, &[("door", false)]);
         for line in [
             "rehearsekit_ready 1",
+            "rehearsekit_part_well{part=\"door\"} 0",
             "rehearsekit_sessions 2",
             "rehearsekit_refused_total{code=\"full\"} 2",
             "rehearsekit_inference_seconds_bucket{le=\"0.0003\"} 0",

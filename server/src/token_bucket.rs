@@ -58,7 +58,10 @@ mod tests {
     /// Sizes and rates from a trickle to far beyond anything we use, and what is asked for when.
     fn asked() -> impl Strategy<Value = (u64, u64, Vec<(u64, u64)>)> {
         let number = || prop_oneof![0..20_u64, 0..20_000_u64, any::<u64>()];
-        let steps = prop::collection::vec((number(), prop_oneof![0..3_u64, 0..5_000_000_000_u64, any::<u64>()]), 1..80);
+        let steps = prop::collection::vec(
+            (number(), prop_oneof![0..3_u64, 0..5_000_000_000_u64, any::<u64>()]),
+            1..80,
+        );
         (number(), number(), steps)
     }
 
@@ -116,7 +119,10 @@ mod tests {
         let hours = |hours: u64| Duration::from_secs(3_600 * hours);
         assert!(!bucket.take(11, hours(0)) && bucket.take(10, hours(0)) && !bucket.take(1, hours(0)));
         assert!(!bucket.is_full(hours(0)) && bucket.is_full(hours(1)));
-        assert!(bucket.take(10, hours(1)) && !bucket.take(1, hours(1)), "an hour is worth no more than the bucket");
+        assert!(
+            bucket.take(10, hours(1)) && !bucket.take(1, hours(1)),
+            "an hour is worth no more than the bucket"
+        );
         assert!(bucket.take(10, Duration::MAX) && !bucket.take(1, Duration::MAX), "nor is for ever");
     }
 }

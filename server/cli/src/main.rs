@@ -31,32 +31,33 @@ mod whom;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use args::{Cli, Command};
+use clap::Parser;
 use failure::Failure;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let data = cli.data.as_deref();
-    let result = start_log(&cli.command).and_then(|()| interrupt::install()).and_then(|()| match &cli.command {
-        Command::Separate(args) => separate::run(args, data),
-        Command::Stream(args) => stream::run(args),
-        Command::Load(args) => load::run(args),
-        Command::Eval(args) => eval::run(args, data),
-        Command::Serve(args) => serve::run(args, data),
-        Command::Servers(args) => servers::run(args),
-        Command::Pair(args) => match &args.with {
-            Some(server) => pair_with::run(server, args),
-            None => pair::run(args, data),
-        },
-        Command::Clients(args) => clients::run(args, data),
-        Command::Models(args) => models::run(args, data),
-        Command::Config(args) => config::run(args, data),
-        Command::Doctor(args) => doctor::run(args, data),
-        Command::Health(args) => health::run(args, data),
-        Command::Backup(args) => backup::back_up(args, data),
-        Command::Restore(args) => backup::restore(args, data),
-    });
+    let result =
+        start_log(&cli.command).and_then(|()| interrupt::install()).and_then(|()| match &cli.command {
+            Command::Separate(args) => separate::run(args, data),
+            Command::Stream(args) => stream::run(args),
+            Command::Load(args) => load::run(args),
+            Command::Eval(args) => eval::run(args, data),
+            Command::Serve(args) => serve::run(args, data),
+            Command::Servers(args) => servers::run(args),
+            Command::Pair(args) => match &args.with {
+                Some(server) => pair_with::run(server, args),
+                None => pair::run(args, data),
+            },
+            Command::Clients(args) => clients::run(args, data),
+            Command::Models(args) => models::run(args, data),
+            Command::Config(args) => config::run(args, data),
+            Command::Doctor(args) => doctor::run(args, data),
+            Command::Health(args) => health::run(args, data),
+            Command::Backup(args) => backup::back_up(args, data),
+            Command::Restore(args) => backup::restore(args, data),
+        });
     let result = result.and_then(|()| output::all_written());
     // Before the complaint, which is the last word.
     logging::flush();

@@ -92,14 +92,20 @@ const ROWS: &[Row] = &[
         value: Set::List(&["spleeter-2stems", COPY]),
         effect: Effect::Here(|seen| seen.models == ["spleeter-2stems", COPY]),
     },
-    Row { key: "default_model", value: Set::Word(COPY), effect: Effect::Here(|seen| seen.unnamed_model == COPY) },
+    Row {
+        key: "default_model",
+        value: Set::Word(COPY),
+        effect: Effect::Here(|seen| seen.unnamed_model == COPY),
+    },
     // A card that no machine has: whoever asks for a card gets it or an error.
     Row { key: "device", value: Set::Word("cuda:77"), effect: Effect::Refusal("device = cuda:77") },
     // Nothing of a card can be seen without one, but that they arrive where it is chosen: there they are said to be idle.
     Row {
         key: "cuda_memory_mb",
         value: Set::Bare("512"),
-        effect: Effect::Here(|seen| seen.log.contains("cuda_memory_mb (") && seen.log.contains("changes nothing")),
+        effect: Effect::Here(|seen| {
+            seen.log.contains("cuda_memory_mb (") && seen.log.contains("changes nothing")
+        }),
     },
     Row {
         key: "cuda_tf32",
@@ -109,7 +115,9 @@ const ROWS: &[Row] = &[
     Row {
         key: "threads",
         value: Set::Bare("2"),
-        effect: Effect::Here(|seen| seen.measured.iter().any(|name| name.contains("-2-threads--1-at-a-time"))),
+        effect: Effect::Here(|seen| {
+            seen.measured.iter().any(|name| name.contains("-2-threads--1-at-a-time"))
+        }),
     },
     Row {
         key: "workers",
@@ -126,7 +134,11 @@ const ROWS: &[Row] = &[
         value: Set::Word("warn,rehearsekit_server=debug"),
         effect: Effect::Here(|seen| seen.log.contains("DEBUG") && seen.log.contains("hello")),
     },
-    Row { key: "server_name", value: Set::Word("the attic"), effect: Effect::Here(|seen| seen.name == "the attic") },
+    Row {
+        key: "server_name",
+        value: Set::Word("the attic"),
+        effect: Effect::Here(|seen| seen.name == "the attic"),
+    },
     Row { key: "announce", value: Set::Bare("false"), effect: Effect::OnTheLan },
     Row {
         key: "drain_seconds",
@@ -147,7 +159,8 @@ const LAYERS: [Layer; 3] = [Layer::File, Layer::Environment, Layer::Flag];
 /// Sets `rows` of `(key, value)` in this layer of the command.
 fn set(command: &mut Command, layer: Layer, rows: &[(&str, String)], folder: &Path) {
     let words = |value: &str| value.trim_matches(['[', ']']).replace(['"', ' '], "");
-    let plain = |value: &str| if value.starts_with('[') { words(value) } else { value.trim_matches('"').to_owned() };
+    let plain =
+        |value: &str| if value.starts_with('[') { words(value) } else { value.trim_matches('"').to_owned() };
     match layer {
         Layer::File => {
             let lines: String = rows.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
@@ -156,9 +169,10 @@ fn set(command: &mut Command, layer: Layer, rows: &[(&str, String)], folder: &Pa
             command.arg("--config").arg(file);
         }
         Layer::Environment => {
-            command.envs(rows.iter().map(|(key, value)| {
-                (format!("REHEARSEKIT_{}", key.to_ascii_uppercase()), plain(value))
-            }));
+            command.envs(
+                rows.iter()
+                    .map(|(key, value)| (format!("REHEARSEKIT_{}", key.to_ascii_uppercase()), plain(value))),
+            );
         }
         Layer::Flag => {
             for (key, value) in rows {
@@ -185,7 +199,8 @@ fn data_folder(at: &Path) -> PathBuf {
         let to = models.join(COPY).join(file.file_name());
         if file.file_name() == "manifest.toml" {
             let manifest = fs::read_to_string(file.path()).unwrap();
-            fs::write(to, manifest.replace("name = \"spleeter-2stems\"", &format!("name = \"{COPY}\""))).unwrap();
+            fs::write(to, manifest.replace("name = \"spleeter-2stems\"", &format!("name = \"{COPY}\"")))
+                .unwrap();
         } else {
             symlink(file.path(), to).unwrap();
         }
@@ -206,7 +221,9 @@ impl Drop for Running {
 /// The command without anything of this process's settings.
 fn bare() -> Command {
     let mut command = rehearsekit();
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REHEARSEKIT_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REHEARSEKIT_"))
+    {
         command.env_remove(name);
     }
     command
@@ -236,7 +253,10 @@ fn request(address: &str, path: &str, host: &str) -> (u16, String) {
 /// Starts a server, does with it what shows its settings, and ends it.
 fn seen_of(mut command: Command, folder: &Path, named_data: &Path, told: [&str; 2]) -> Seen {
     let log = folder.join("log");
-    command.arg("--json").env("XDG_DATA_HOME", folder.join("xdg")).env("XDG_CONFIG_HOME", folder.join("none"));
+    command
+        .arg("--json")
+        .env("XDG_DATA_HOME", folder.join("xdg"))
+        .env("XDG_CONFIG_HOME", folder.join("none"));
     command.stderr(File::create(&log).unwrap()).stdout(Stdio::piped());
     let mut server = Running(command.spawn().unwrap());
     let mut line = String::new();
@@ -410,9 +430,12 @@ fn announce_has_its_effect_from_each_layer() {
         if let Some(layer) = layer {
             set(&mut words, layer, &[("announce", "false".to_owned())], work.path());
         }
-        let variables: Vec<_> = words.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?))).collect();
+        let variables: Vec<_> =
+            words.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?))).collect();
         let mut command = lan.command(Side::Closet, env!("CARGO_BIN_EXE_rehearsekit"), &variables);
-        command.args(["serve", "--json", "--listen", "0.0.0.0:7433", "--http", "127.0.0.1:0"]).args(words.get_args());
+        command
+            .args(["serve", "--json", "--listen", "0.0.0.0:7433", "--http", "127.0.0.1:0"])
+            .args(words.get_args());
         let mut server = lan.start(&command);
         server.line();
         assert_eq!(found(), usize::from(layer.is_none()), "{layer:?}");

@@ -31,7 +31,8 @@ pub fn without_effect(config: &Config, compute: Compute) -> Option<String> {
         .filter(|(_, origin)| **origin != Origin::Default)
         .map(|(key, origin)| format!("{key} ({origin})"))
         .collect();
-    (!given.is_empty()).then(|| format!("{} changes nothing where the models run on {device}", given.join(" and ")))
+    (!given.is_empty())
+        .then(|| format!("{} changes nothing where the models run on {device}", given.join(" and ")))
 }
 
 /// The device for `config`. Whoever asks for a card gets it or an error; `auto` takes the processor where no card can be

@@ -227,7 +227,9 @@ impl Day {
         }
         let job = self.intake.take(HOP as usize, HOP as usize);
         let pushed = job.iter().rev().find_map(|step| match step {
-            Step::Push { first_frame, channels, ready } => Some((first_frame + channels[0].len() as u64, *ready)),
+            Step::Push { first_frame, channels, ready } => {
+                Some((first_frame + channels[0].len() as u64, *ready))
+            }
             Step::Start { .. } | Step::Finish => None,
         });
         let Some((end, ready)) = pushed else { return };
@@ -273,10 +275,18 @@ fn a_day(ppm: f64) -> Day {
     let all = Duration::from_secs(24 * 3_600);
     let mut hours = || -> Result<(), IntakeError> {
         day.plays(7.0 * HOUR)?;
-        assert_eq!((day.lanes.dropped, day.intake.counts()), (0, IntakeCounts::default()), "seven hours without a pause");
+        assert_eq!(
+            (day.lanes.dropped, day.intake.counts()),
+            (0, IntakeCounts::default()),
+            "seven hours without a pause"
+        );
         day.pauses(HOUR)?;
         day.plays(HOUR)?;
-        assert_eq!((day.lanes.dropped, day.intake.counts()), (0, IntakeCounts::default()), "an hour after the pause");
+        assert_eq!(
+            (day.lanes.dropped, day.intake.counts()),
+            (0, IntakeCounts::default()),
+            "an hour after the pause"
+        );
         day.pauses(HOUR)?;
         for _ in 0..3 {
             day.bursts(8.0)?;
@@ -284,7 +294,11 @@ fn a_day(ppm: f64) -> Day {
         }
         let caught_up = (day.lanes.dropped, day.intake.counts(), day.lanes.ran);
         day.plays((all - day.now).as_secs_f64())?;
-        assert_eq!((day.lanes.dropped, day.intake.counts()), (caught_up.0, caught_up.1), "eleven hours after the bursts");
+        assert_eq!(
+            (day.lanes.dropped, day.intake.counts()),
+            (caught_up.0, caught_up.1),
+            "eleven hours after the bursts"
+        );
         assert!(day.lanes.ran > caught_up.2 + 10 * 36_000, "it has been played");
         Ok(())
     };
@@ -305,7 +319,11 @@ fn a_host_whose_clock_is_200_ppm_faster_plays_for_a_day() {
 #[test]
 fn a_host_whose_clock_is_200_ppm_slower_plays_for_a_day_and_saves_nothing_up() {
     let mut day = a_day(-200.0);
-    assert_eq!(day.bursts(11.0), Err(IntakeError::Flood), "a slow host's day is worth 17 s, and buys none of them");
+    assert_eq!(
+        day.bursts(11.0),
+        Err(IntakeError::Flood),
+        "a slow host's day is worth 17 s, and buys none of them"
+    );
 }
 
 #[test]

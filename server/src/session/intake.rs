@@ -127,7 +127,8 @@ impl Intake {
         self.hold_pace(packet.header.frames.into(), now)?;
         self.arranger.push(packet, now)?;
         self.tick(now)?;
-        self.behind_gap = if self.arranger.next_deadline().is_some() { self.behind_gap.saturating_add(1) } else { 0 };
+        self.behind_gap =
+            if self.arranger.next_deadline().is_some() { self.behind_gap.saturating_add(1) } else { 0 };
         Ok(())
     }
 

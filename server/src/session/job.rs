@@ -165,7 +165,10 @@ impl Needed {
         match step {
             Step::Push { first_frame, channels, ready } => {
                 let frames = channels.first().map_or(0, Vec::len) as u64;
-                Self { through: first_frame.saturating_add(frames).saturating_sub(1), ready: self.ready.max(*ready) }
+                Self {
+                    through: first_frame.saturating_add(frames).saturating_sub(1),
+                    ready: self.ready.max(*ready),
+                }
             }
             Step::Start { .. } | Step::Finish => self,
         }

@@ -120,8 +120,13 @@ pub(crate) async fn serve(
         Ok(Err(_)) => return shared.metrics.refused.count("tls"),
         Err(_) => return shared.metrics.refused.count("handshake_timeout"),
     };
-    let _counted = shared.metrics.connections.count();
     let _closes = Closes(connection.clone());
+    if guest.is_own() {
+        // The watchdog knows what came of it; nobody else needs to.
+        let end = converse(&connection, &shared, &mut guest, &mut life).await;
+        return connection.close(close_code(end.reason()), b"");
+    }
+    let _counted = shared.metrics.connections.count();
     shared.metrics.connections_total.add(1);
     // What it says it is called, and the paired client that it is.
     use tracing::field::Empty;

@@ -24,7 +24,6 @@ use super::{
     samples::read_mix,
     sleep_until,
 };
-pub(super) use playhead::Playhead;
 use crate::{
     admission::{Admitted, Seat},
     engine::Pipeline,
@@ -32,6 +31,7 @@ use crate::{
     quic::Life,
     state::Shared,
 };
+pub(super) use playhead::Playhead;
 
 /// Streams read at a time; as many as QUIC lets the client open.
 const READERS: usize = 64;

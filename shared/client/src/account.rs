@@ -60,7 +60,8 @@ impl Account {
             latency_frames: opened.latency_frames.into(),
             hop_frames: opened.hop_frames.max(1).into(),
             grace_frames: (GRACE.as_secs_f64() * rate) as u64,
-            remembered: REMEMBERED.saturating_add(Duration::from_secs_f64(f64::from(opened.latency_frames) / rate)),
+            remembered: REMEMBERED
+                .saturating_add(Duration::from_secs_f64(f64::from(opened.latency_frames) / rate)),
             newest: 0,
             arrivals: VecDeque::new(),
             forgetful: false,

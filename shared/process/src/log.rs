@@ -29,8 +29,8 @@ pub enum Style {
 }
 
 /// Logs what `filter` lets through to `outlet`. False if somebody else's logger is there already, which stays.
-pub fn start(filter: EnvFilter, style: Style, outlet: &Outlet) -> bool {
-    let builder = builder(filter, outlet);
+pub fn start(filter: impl Into<EnvFilter>, style: Style, outlet: &Outlet) -> bool {
+    let builder = builder(filter.into(), outlet);
     match style {
         Style::Server => builder.finish().try_init(),
         Style::Short => builder.with_target(false).without_time().finish().try_init(),

@@ -140,7 +140,9 @@ fn the_numbers_of_packets_wrap_and_the_order_stays() {
     let start = 10 * leaps.len() as u64;
     for (n, sequence) in (0..).zip([0xffff_ffff, 0xffff_fffe, 1, 0, 2]) {
         let place = u64::from(sequence.wrapping_add(2));
-        arranger.push(packet(1, sequence, start + 10 * place..start + 10 * place + 10, false), ms(200 + n)).unwrap();
+        arranger
+            .push(packet(1, sequence, start + 10 * place..start + 10 * place + 10, false), ms(200 + n))
+            .unwrap();
     }
     let mut runs = drain(&mut arranger, ms(205));
     runs.extend(arranger.finish().unwrap());

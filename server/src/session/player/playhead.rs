@@ -61,7 +61,9 @@ mod tests {
     fn a_frame_is_due_one_budget_after_it_came() {
         let mut playhead = Playhead::new(8_000, 2_000);
         playhead.heard(8_000, ms(1_000));
-        for (end, due) in [(8_000, 1_250), (8_800, 1_350), (6_000, 1_000), (5_200, 900), (0, 250), (16_000, 2_250)] {
+        for (end, due) in
+            [(8_000, 1_250), (8_800, 1_350), (6_000, 1_000), (5_200, 900), (0, 250), (16_000, 2_250)]
+        {
             assert_eq!(playhead.due(end), ms(due) + GRACE, "{end}");
         }
         playhead.heard(7_000, ms(1_100));

@@ -81,7 +81,8 @@ mod tests {
                 let mut sum = 0_u128;
                 for (at, tokens) in &given[index..] {
                     sum += u128::from(*tokens);
-                    let most = u128::from(size) * PARTS + (*at - *since).as_nanos() * u128::from(rate);
+                    let ran_in = (*at - *since).as_nanos().saturating_mul(rate.into());
+                    let most = (u128::from(size) * PARTS).saturating_add(ran_in);
                     prop_assert!(sum * PARTS <= most, "{sum} tokens between {since:?} and {at:?}");
                 }
             }

@@ -248,3 +248,37 @@ impl Pipeline for LivePipeline {
         Self::frames_until_work(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rehearsekit_models::{Cuda, manifest};
+
+    use super::*;
+    use crate::config::{Flag, Sources, Value};
+
+    #[test]
+    fn there_are_as_many_networks_as_inferences_at_a_time_whatever_threads_says() {
+        let options = |model: &str, compute: Compute, settings: &[(&str, &str)]| {
+            let flag = |(key, value): &(&str, &str)| Flag {
+                name: format!("--set {key}"),
+                key: (*key).to_owned(),
+                value: Value::Text((*value).to_owned()),
+            };
+            let data = ("data", "/data");
+            let flags = settings.iter().chain([&data]).map(flag).collect();
+            let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
+            let family = manifest::built_in().into_iter().find(|known| known.name == model).unwrap().family;
+            let ModelOptions { threads, workers, .. } = super::options(&config, compute, &family);
+            (threads, workers)
+        };
+        let (small, on) = ("spleeter-2stems", Compute::Processor);
+        assert_eq!(options(small, on, &[("workers", "77")]), (1, 77));
+        assert_eq!(options(small, on, &[("workers", "77"), ("threads", "1")]), (1, 77));
+        // What takes several threads takes all lanes, and runs alone.
+        assert_eq!(options(small, on, &[("workers", "77"), ("threads", "3")]), (3, 1));
+        assert_eq!(options("htdemucs", on, &[("workers", "77"), ("threads", "3")]), (3, 1));
+        assert_eq!(options("htdemucs", on, &[("workers", "77"), ("threads", "1")]), (1, 77));
+        let card = Compute::Cuda(Cuda { card: 0, memory_bytes: None, tf32: false });
+        assert_eq!(options(small, card, &[("workers", "77"), ("threads", "3")]), (1, 1));
+    }
+}

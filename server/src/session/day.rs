@@ -280,6 +280,11 @@ fn a_day(ppm: f64) -> Day {
             (0, IntakeCounts::default()),
             "seven hours without a pause"
         );
+        assert!(
+            day.lanes.least_left_millis > 0,
+            "a hop was done {} ms before its time",
+            day.lanes.least_left_millis
+        );
         day.pauses(HOUR)?;
         day.plays(HOUR)?;
         assert_eq!(

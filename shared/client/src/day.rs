@@ -70,9 +70,11 @@ impl Day {
         let judged = self.account.chunk(&header, self.now + TURNAROUND);
         self.late += u64::from(judged.late);
         let (position, needed_through) = (self.position, header.needed_through);
-        let turnaround = judged.turnaround.expect("it was pushed a moment ago");
-        let server = Duration::from_millis(25);
-        self.shadow.arrived(Arrival { first_frame, position, needed_through, turnaround, server });
+        // Of the first after a pause nothing is known: what went in before has been forgotten.
+        if let Some(turnaround) = judged.turnaround {
+            let server = Duration::from_millis(25);
+            self.shadow.arrived(Arrival { first_frame, position, needed_through, turnaround, server });
+        }
         let Lost { frames, .. } = self.account.expire();
         self.lost += frames;
         assert!(self.account.take_gone().is_empty());

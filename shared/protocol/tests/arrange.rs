@@ -138,7 +138,7 @@ fn the_numbers_of_packets_wrap_and_the_order_stays() {
     let lost = arranger.lost();
     assert_eq!((lost, arranger.late()), (0xffff_fffd - 3, 0));
     let start = 10 * leaps.len() as u64;
-    for (n, sequence) in (0..).zip([0xffff_ffff, 0xffff_fffe, 1, 0, 2]) {
+    for (n, sequence) in (0..).zip([0xffff_ffff_u32, 0xffff_fffe, 1, 0, 2]) {
         let place = u64::from(sequence.wrapping_add(2));
         arranger
             .push(packet(1, sequence, start + 10 * place..start + 10 * place + 10, false), ms(200 + n))

@@ -21,9 +21,9 @@ use std::{
 
 use common::{json, stderr};
 use netns::{Lan, Side};
-use seen::{Seen, bare, data_folder, seen_of};
+use seen::{Seen, bare, data_folder, pin_costs, seen_of};
 use serde_json::Value;
-use table::{Effect, LAYERS, Layer, ROWS, Row, Set, set};
+use table::{COPY, Effect, LAYERS, Layer, ROWS, Row, Set, set};
 
 #[test]
 fn the_table_has_every_key() {
@@ -45,12 +45,23 @@ fn every_key_has_its_effect_from_each_layer_and_none_without() {
         ROWS.iter().filter_map(effect).collect()
     };
 
+    let devices = tempfile::tempdir().unwrap();
+    for (settings, millis) in [(&[][..], 1), (&["threads=2", "workers=3"][..], 3)] {
+        let work = tempfile::tempdir().unwrap();
+        let mut command = bare();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--set", "device=cpu"]);
+        command.args(["--model", "spleeter-2stems", "--model", COPY, "--data"]);
+        command.arg(data_folder(work.path(), devices.path()));
+        command.args(settings.iter().flat_map(|setting| ["--set", *setting]));
+        pin_costs(command, devices.path(), millis);
+    }
+
     let work = tempfile::tempdir().unwrap();
-    let named = data_folder(work.path());
+    let named = data_folder(work.path(), devices.path());
     fs::create_dir(work.path().join("xdg")).unwrap();
     let usual = work.path().join("xdg/rehearsekit");
     fs::create_dir(&usual).unwrap();
-    for part in ["models", "runtime"] {
+    for part in ["models", "runtime", "devices"] {
         symlink(named.join(part), usual.join(part)).unwrap();
     }
     let mut command = bare();
@@ -63,7 +74,7 @@ fn every_key_has_its_effect_from_each_layer_and_none_without() {
 
     for layer in LAYERS {
         let work = tempfile::tempdir().unwrap();
-        let named = data_folder(work.path());
+        let named = data_folder(work.path(), devices.path());
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let here = ROWS.iter().filter(|row| matches!(row.effect, Effect::Here(_)));
@@ -111,7 +122,7 @@ fn every_key_has_its_effect_from_each_layer_and_none_without() {
 #[test]
 fn announce_has_its_effect_from_each_layer() {
     let lan = Lan::new();
-    let measured = tempfile::tempdir().unwrap();
+    let devices = tempfile::tempdir().unwrap();
     let search = || lan.command(Side::Stage, env!("CARGO_BIN_EXE_rehearsekit"), &[]);
     let found = || {
         let output = search().args(["servers", "--seconds", "3", "--json"]).output().unwrap();
@@ -120,8 +131,7 @@ fn announce_has_its_effect_from_each_layer() {
     };
     for layer in [None, Some(Layer::File), Some(Layer::Environment), Some(Layer::Flag)] {
         let work = tempfile::tempdir().unwrap();
-        let named = data_folder(work.path());
-        symlink(measured.path(), named.join("devices")).unwrap();
+        let named = data_folder(work.path(), devices.path());
         // The same words and variables, on the machine in the closet.
         let mut words = Command::new("none");
         words.args(["--set", "device=cpu", "--data"]).arg(&named);

@@ -40,16 +40,17 @@ pub(crate) struct Seen {
     pub(crate) name: String,
     pub(crate) metrics: String,
     pub(crate) log: String,
-    /// The names of the files in which costs are remembered.
-    pub(crate) measured: Vec<String>,
+    /// How the model of [`Self::unnamed_model`] is run, and what an inference is taken to cost.
+    pub(crate) plan: String,
 }
 
-/// A data folder with the model and another of the same files.
-pub(crate) fn data_folder(at: &Path) -> PathBuf {
+/// A data folder with the model and another of the same files, beside what was measured before.
+pub(crate) fn data_folder(at: &Path, devices: &Path) -> PathBuf {
     let folder = at.join("data");
     let models = folder.join("models");
     fs::create_dir_all(models.join(COPY)).unwrap();
     symlink(data().join("runtime"), folder.join("runtime")).unwrap();
+    symlink(devices, folder.join("devices")).unwrap();
     let original = data().join("models/spleeter-2stems");
     symlink(&original, models.join("spleeter-2stems")).unwrap();
     for file in fs::read_dir(&original).unwrap().map(Result::unwrap) {
@@ -84,6 +85,27 @@ pub(crate) fn bare() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Has a server measure this device with the settings of `command`, and takes every inference for so long from then on:
+/// what this test shows must not depend on how busy the machine is.
+pub(crate) fn pin_costs(mut command: Command, devices: &Path, millis: u64) {
+    let files = || fs::read_dir(devices).unwrap().map(|entry| entry.unwrap().path());
+    let before: Vec<PathBuf> = files().collect();
+    command.arg("--json").stdout(Stdio::piped());
+    let mut server = Running(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("ready"), "{line}");
+    drop(server);
+    let new: Vec<PathBuf> = files().filter(|path| !before.contains(path)).collect();
+    assert_eq!(new.len(), 1, "other settings are measured apart: {new:?}");
+    let pinned = |line: &str| match line.split_once(" = ") {
+        Some((key, cost)) if cost.parse::<u64>().is_ok() => format!("{key} = {}\n", millis * 1_000),
+        _ => format!("{line}\n"),
+    };
+    let text: String = fs::read_to_string(&new[0]).unwrap().lines().map(pinned).collect();
+    fs::write(&new[0], text).unwrap();
 }
 
 fn request(address: &str, path: &str, host: &str) -> (u16, String) {
@@ -157,7 +179,6 @@ pub(crate) fn seen_of(mut command: Command, folder: &Path, named_data: &Path, to
         std::thread::sleep(Duration::from_millis(20));
     }
     drop(playing);
-    let names = fs::read_dir(used_data.join("devices")).unwrap();
     let models = ready["models"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
     Seen {
         listen: (listen, told[0].to_owned()),
@@ -170,6 +191,6 @@ pub(crate) fn seen_of(mut command: Command, folder: &Path, named_data: &Path, to
         name,
         metrics,
         log: fs::read_to_string(&log).unwrap(),
-        measured: names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect(),
+        plan: unnamed["plan"].as_str().unwrap().to_owned(),
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct Guests {
 /// One connection; dropping it takes it out of the count.
 #[derive(Debug)]
 pub(crate) struct Guest {
-    guests: Arc<Guests>,
+    /// `None`: it is the server itself, which is not counted.
+    guests: Option<Arc<Guests>>,
     address: IpAddr,
     waiting: bool,
 }
@@ -47,7 +48,7 @@ impl Guests {
         counts.all += 1;
         counts.waiting += 1;
         counts.waiting_of.insert(address, here + 1);
-        Some(Guest { guests: self.clone(), address, waiting: true })
+        Some(Guest { guests: Some(self.clone()), address, waiting: true })
     }
 
     /// Connections that have no session yet.
@@ -61,12 +62,20 @@ impl Guests {
 }
 
 impl Guest {
+    /// The server itself, which looks whether one gets in. It takes nobody's place.
+    pub(crate) fn own(address: IpAddr) -> Self {
+        Self { guests: None, address, waiting: false }
+    }
+
+    /// Whether it is the server itself.
+    pub(crate) fn is_own(&self) -> bool {
+        self.guests.is_none()
+    }
+
     /// This one has a session now and no longer counts against its address.
     pub(crate) fn seated(&mut self) {
-        if !std::mem::take(&mut self.waiting) {
-            return;
-        }
-        let mut counts = self.guests.lock();
+        let Some(guests) = self.guests.as_ref().filter(|_| std::mem::take(&mut self.waiting)) else { return };
+        let mut counts = guests.lock();
         counts.waiting -= 1;
         if let Some(here) = counts.waiting_of.get_mut(&self.address) {
             *here -= 1;
@@ -80,7 +89,9 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.seated();
-        self.guests.lock().all -= 1;
+        if let Some(guests) = &self.guests {
+            guests.lock().all -= 1;
+        }
     }
 }
 

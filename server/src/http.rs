@@ -110,17 +110,16 @@ pub(crate) async fn serve(
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.not_ready() {
-        None => (StatusCode::OK, Json(serde_json::json!({ "ready": true }))).into_response(),
-        Some(reason) => {
-            let body = Json(serde_json::json!({ "ready": false, "reason": reason }));
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
+    let (causes, reasons): (Vec<&str>, Vec<String>) = shared.unready().into_iter().unzip();
+    if causes.is_empty() {
+        return (StatusCode::OK, Json(serde_json::json!({ "ready": true }))).into_response();
     }
+    let body = serde_json::json!({ "ready": false, "reason": reasons.join("; "), "causes": causes });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let text = shared.metrics.text(shared.not_ready().is_none());
+    let text = shared.metrics.text(shared.unready().is_empty(), &shared.watch.parts());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

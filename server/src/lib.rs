@@ -26,7 +26,9 @@ mod quic;
 mod serve;
 mod session;
 mod state;
+mod token_bucket;
 mod trust;
+mod watchdog;
 pub mod workers;
 
 pub use serve::{Event, Listeners, ServeError, run, run_with};

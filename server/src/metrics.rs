@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -19,7 +19,16 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Number(AtomicU64);
 
+/// Lines of this process's log that could not be written. Whoever owns the log counts them here; there is one for the
+/// process, as there is one log.
+pub static LOG_LINES_LOST: Number = Number::new();
+
 impl Number {
+    /// Zero.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// The value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -30,14 +39,37 @@ impl Number {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// Takes `n` away; only for gauges.
-    pub fn sub(&self, n: u64) {
-        self.0.fetch_sub(n, Relaxed);
-    }
-
     /// Replaces the value; only for gauges.
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
+    }
+}
+
+/// How many of something there are at this moment. Cloning gives another handle.
+#[derive(Debug, Clone, Default)]
+pub struct Gauge(Arc<AtomicU64>);
+
+/// One of those that a [`Gauge`] counts; dropping it takes it out of the count, however its owner ends.
+#[derive(Debug)]
+#[must_use = "dropping it takes it out of the count again"]
+pub struct Counted(Arc<AtomicU64>);
+
+impl Gauge {
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// One more, as long as what this gives is kept.
+    pub fn count(&self) -> Counted {
+        self.0.fetch_add(1, Relaxed);
+        Counted(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -95,11 +127,11 @@ impl Histogram {
 #[allow(missing_docs, reason = "the help texts in `text` are the documentation, and users read those")]
 pub struct Metrics {
     started: Instant,
-    pub connections: Number,
+    pub connections: Gauge,
     pub connections_total: Number,
     pub connections_refused: Number,
     pub connections_unproven: Number,
-    pub sessions: Number,
+    pub sessions: Gauge,
     pub sessions_total: Number,
     pub hops: Number,
     pub late_chunks: Number,
@@ -137,11 +169,11 @@ impl Metrics {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            connections: Number::default(),
+            connections: Gauge::default(),
             connections_total: Number::default(),
             connections_refused: Number::default(),
             connections_unproven: Number::default(),
-            sessions: Number::default(),
+            sessions: Gauge::default(),
             sessions_total: Number::default(),
             hops: Number::default(),
             late_chunks: Number::default(),
@@ -169,17 +201,21 @@ impl Metrics {
         }
     }
 
-    /// The Prometheus text format, version 0.0.4.
-    pub fn text(&self, ready: bool) -> String {
+    /// The Prometheus text format, version 0.0.4. `parts`: what the watchdog looks at, and whether it is well.
+    pub fn text(&self, ready: bool, parts: &[(&str, bool)]) -> String {
         let mut out = Text(String::with_capacity(8192));
         out.head("build_info", "gauge", "The running version");
         out.line("build_info", &format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0);
         out.gauge("uptime_seconds", "Time since start", self.started.elapsed().as_secs_f64());
         out.gauge(
             "ready",
-            "1 when all models are warm and the server is not draining",
+            "1 when all models are warm, the server is not draining, and newcomers get in",
             f64::from(u8::from(ready)),
         );
+        out.head("part_well", "gauge", "1 for each part that the watchdog found well when it last looked");
+        for (part, well) in parts {
+            out.line("part_well", &format!("{{part=\"{part}\"}}"), f64::from(u8::from(*well)));
+        }
         out.gauge("connections", "Open connections", self.connections.get() as f64);
         out.gauge("sessions", "Open sessions", self.sessions.get() as f64);
         out.gauge(
@@ -199,7 +235,7 @@ impl Metrics {
         );
         out.gauge("queue_depth", "Inference jobs that wait", self.queue_depth.get() as f64);
         out.gauge("workers", "Inference threads", self.workers.get() as f64);
-        let counters: [(&str, &str, &Number); 14] = [
+        let counters: [(&str, &str, &Number); 15] = [
             ("connections_total", "Connections that finished their handshake", &self.connections_total),
             (
                 "connections_refused_total",
@@ -238,6 +274,11 @@ impl Metrics {
                 &self.unusable_samples,
             ),
             ("panics_total", "Panics caught", &self.panics),
+            (
+                "log_lines_lost_total",
+                "Lines of the log that could not be written, or not in time",
+                &LOG_LINES_LOST,
+            ),
         ];
         for (name, help, number) in counters {
             out.head(name, "counter", help);
@@ -320,14 +361,15 @@ mod tests {
         let metrics = Metrics::new();
         metrics.refused.count("full");
         metrics.refused.count("full");
-        metrics.sessions.add(3);
-        metrics.sessions.sub(1);
+        let mut sessions: Vec<Counted> = (0..3).map(|_| metrics.sessions.count()).collect();
+        sessions.pop();
         for millis in [1, 30, 9_000] {
             metrics.inference.observe(Duration::from_millis(millis));
         }
-        let text = metrics.text(true);
+        let text = metrics.text(true, &[("door", false)]);
         for line in [
             "rehearsekit_ready 1",
+            "rehearsekit_part_well{part=\"door\"} 0",
             "rehearsekit_sessions 2",
             "rehearsekit_refused_total{code=\"full\"} 2",
             "rehearsekit_inference_seconds_bucket{le=\"0.0003\"} 0",

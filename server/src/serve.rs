@@ -16,7 +16,7 @@ use crate::{
     announce,
     config::Config,
     data_dir::{self, DataDirError},
-    engine::{Engine, ModelEngine},
+    engine::{Engine, ModelEngine, without_effect},
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
     layout::{self, LayoutError},
@@ -27,6 +27,7 @@ use crate::{
     quic::{self, Life},
     state::Shared,
     trust::{self, Nearness, Trust},
+    watchdog::{self, Rhythm, Watch},
     workers::{Workers, message_of},
 };
 
@@ -153,7 +154,13 @@ pub async fn run(
     told: impl FnMut(Event) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    for row in config.show() {
+        tracing::debug!("{} = {} from {}", row.key, row.value, row.origin);
+    }
     let engine = Arc::new(ModelEngine::new(&config).map_err(|error| ServeError::Device(error.0))?);
+    if let Some(sentence) = without_effect(&config, engine.compute()) {
+        tracing::warn!("{sentence}");
+    }
     // Or the kernel would end the server without a word, while somebody plays or at every start anew.
     if let Some(shortage) = Memory::of(&config, engine.compute()).shortage() {
         return Err(ServeError::Memory(shortage));
@@ -184,7 +191,9 @@ pub async fn run_with(
     let (workers, threads) =
         Workers::start(&engine.lanes(config.workers), metrics.clone()).map_err(ServeError::Socket)?;
     let hosts = AllowedHosts::new(http_address.ip(), &config.http_hosts);
-    let shared = Arc::new(Shared::new(config, engine, metrics, workers, trust));
+    let watch = Watch::new(Rhythm::default(), &config.data);
+    let pulse = workers.pulse();
+    let shared = Arc::new(Shared::new(config, engine, metrics, workers, trust, watch));
     let (life, lives) = watch::channel(Life::On);
 
     let accepting = tokio::spawn(quic::accept(endpoint.clone(), shared.clone(), lives.clone()));
@@ -199,8 +208,11 @@ pub async fn run_with(
             CODE_LIVES.as_secs() / 60
         );
     }
+    let looks = lives.clone();
     let trusting = tokio::spawn(trust::watch(shared.clone(), lives));
     let fingerprint = identity.fingerprint();
+    let looking = watchdog::start(&shared.watch, quic_address, fingerprint, pulse, looks)
+        .map_err(ServeError::Socket)?;
     tracing::info!(%quic_address, %http_address, %fingerprint, "listening");
     told(Event::Listening { quic: quic_address, http: http_address, fingerprint });
     let announcing = announce::start(&shared, fingerprint, quic_address, http_address);
@@ -228,6 +240,7 @@ pub async fn run_with(
         tracing::warn!("the announcement did not end in time");
     }
     let _ = tokio::time::timeout(GOODBYES_WITHIN, trusting).await;
+    let _ = tokio::time::timeout(GOODBYES_WITHIN, looking.end()).await;
     if tokio::time::timeout(GOODBYES_WITHIN, watching).await.is_err() {
         tracing::warn!("some HTTP requests did not end in time");
     }
@@ -260,6 +273,7 @@ async fn until_shutdown(
         () = &mut shutdown => return Ok(()),
         warm = warm => warm.unwrap_or_else(|_| Err(ServeError::Internal("warming ended early".to_owned())))?,
     }
+    shared.watch.first_look().await;
     shared.ready();
     tracing::info!(models = ?shared.config.models, "ready");
     told(Event::Ready);

@@ -7,7 +7,13 @@ use std::sync::{
 };
 
 use crate::{
-    config::Config, engine::Engine, metrics::Metrics, session::SessionTask, trust::Trust, workers::Workers,
+    config::Config,
+    engine::Engine,
+    metrics::{Counted, Metrics},
+    session::SessionTask,
+    trust::Trust,
+    watchdog::Watch,
+    workers::Workers,
 };
 
 /// How far the life of the server has come.
@@ -28,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) workers: Workers<SessionTask>,
     pub(crate) trust: Trust,
+    pub(crate) watch: Arc<Watch>,
     phase: Mutex<Phase>,
     open_sessions: AtomicUsize,
     next_session: AtomicU64,
@@ -45,6 +52,7 @@ pub(crate) enum NotAdmitted {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     pub(crate) session: u64,
+    _counted: Counted,
 }
 
 impl Shared {
@@ -54,6 +62,7 @@ impl Shared {
         metrics: Arc<Metrics>,
         workers: Workers<SessionTask>,
         trust: Trust,
+        watch: Arc<Watch>,
     ) -> Self {
         let first = config.models.first().cloned().unwrap_or_default();
         Self {
@@ -62,6 +71,7 @@ impl Shared {
             metrics,
             workers,
             trust,
+            watch,
             phase: Mutex::new(Phase::Warming(first)),
             open_sessions: AtomicUsize::new(0),
             next_session: AtomicU64::new(1),
@@ -94,14 +104,23 @@ impl Shared {
         *self.phase() = Phase::Draining;
     }
 
-    /// Why the server is not ready, as a sentence; `None` when it is.
-    pub(crate) fn not_ready(&self) -> Option<String> {
+    /// Why the server admits nobody, as a sentence; `None` when it does.
+    fn closed(&self) -> Option<(&'static str, String)> {
         match &*self.phase() {
             Phase::Warming(model) => {
-                Some(format!("the model {model} is being loaded; this takes some seconds"))
+                Some(("loading", format!("the model {model} is being loaded; this takes some seconds")))
             }
             Phase::Ready => None,
-            Phase::Draining => Some("the server is shutting down".to_owned()),
+            Phase::Draining => Some(("draining", "the server is shutting down".to_owned())),
+        }
+    }
+
+    /// Why a newcomer would not get in: a name for scripts and a sentence for each cause, without anything that a
+    /// stranger may not read. Empty when the server is ready.
+    pub(crate) fn unready(&self) -> Vec<(&'static str, String)> {
+        match self.closed() {
+            Some(cause) => vec![cause],
+            None => self.watch.troubles().into_iter().map(|(part, why)| (part.name(), why)).collect(),
         }
     }
 
@@ -116,11 +135,11 @@ impl Shared {
                 let admitted = self.open_sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, count);
                 admitted.map_err(|_| NotAdmitted::Full(most))?;
                 let session = self.next_session.fetch_add(1, Ordering::Relaxed);
-                self.metrics.sessions.add(1);
-                return Ok(Place { shared: self.clone(), session });
+                let counted = self.metrics.sessions.count();
+                return Ok(Place { shared: self.clone(), session, _counted: counted });
             }
         }
-        Err(NotAdmitted::NotReady(self.not_ready().unwrap_or_default()))
+        Err(NotAdmitted::NotReady(self.closed().map(|(_, why)| why).unwrap_or_default()))
     }
 
     /// Sessions open now.
@@ -132,6 +151,5 @@ impl Shared {
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.open_sessions.fetch_sub(1, Ordering::AcqRel);
-        self.shared.metrics.sessions.sub(1);
     }
 }

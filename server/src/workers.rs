@@ -58,6 +58,18 @@ struct Lanes<T> {
 struct State<T> {
     scheduler: Scheduler<T>,
     closed: bool,
+    /// When what each thread runs now began.
+    began: Vec<Option<Instant>>,
+}
+
+/// Asks whether the scheduler answers, without keeping the threads alive.
+pub(crate) struct Pulse<T>(Arc<Lanes<T>>);
+
+impl<T: Task> Pulse<T> {
+    /// How long the longest of the inferences that run now has run. Waits for the scheduler, for ever if it hangs.
+    pub(crate) fn longest_run(&self) -> Option<Duration> {
+        self.0.lock().began.iter().flatten().map(Instant::elapsed).max()
+    }
 }
 
 /// When the last of these is gone, the threads end.
@@ -79,7 +91,8 @@ pub struct Stream<T: Task> {
 impl<T: Task> Workers<T> {
     /// Starts one thread per lane of each device, called `separate-DEVICE-LANE`.
     pub fn start(lanes: &[usize], metrics: Arc<Metrics>) -> io::Result<(Self, WorkerThreads)> {
-        let state = State { scheduler: Scheduler::new(lanes), closed: false };
+        let count = lanes.iter().map(|count| (*count).max(1)).sum();
+        let state = State { scheduler: Scheduler::new(lanes), closed: false, began: vec![None; count] };
         let shared = Arc::new(Lanes {
             state: Mutex::new(state),
             news: Condvar::new(),
@@ -92,7 +105,8 @@ impl<T: Task> Workers<T> {
             for lane in 0..(*count).max(1) {
                 let (lanes, id) = (workers.lanes.clone(), LaneId { device, lane });
                 let name = format!("separate-{device}-{lane}");
-                threads.push(std::thread::Builder::new().name(name).spawn(move || lanes.work(id))?);
+                let thread = threads.len();
+                threads.push(std::thread::Builder::new().name(name).spawn(move || lanes.work(id, thread))?);
             }
         }
         metrics.workers.set(threads.len() as u64);
@@ -118,6 +132,18 @@ impl<T: Task> Workers<T> {
     /// How each device fares.
     pub fn load(&self) -> Vec<DeviceLoad> {
         self.lanes.lock().scheduler.loads()
+    }
+
+    /// Holds up everybody until `release` is dropped, as a scheduler that hangs would.
+    #[cfg(test)]
+    pub(crate) fn hold(&self, release: &std::sync::mpsc::Receiver<()>) {
+        let _held = self.lanes.lock();
+        let _ = release.recv();
+    }
+
+    /// For the watchdog.
+    pub(crate) fn pulse(&self) -> Pulse<T> {
+        Pulse(self.lanes.clone())
     }
 
     /// Queues what nobody waits for; it is done when a lane can spare `cost`.
@@ -179,7 +205,7 @@ impl<T: Task> Lanes<T> {
         self.metrics.slowness_millionths.set((most(|load| load.slowness) * 1e6) as u64);
     }
 
-    fn work(&self, lane: LaneId) {
+    fn work(&self, lane: LaneId, thread: usize) {
         let mut idle_since = Instant::now();
         let mut state = self.lock();
         loop {
@@ -199,6 +225,7 @@ impl<T: Task> Lanes<T> {
                 continue;
             }
             self.count(&state.scheduler);
+            state.began[thread] = (!turn.run.is_empty()).then(Instant::now);
             drop(state);
             self.metrics.dropped_hops.add(turn.dropped.len() as u64);
             turn.dropped.into_iter().for_each(|task| task.refuse(NotRun::Late));
@@ -212,6 +239,7 @@ impl<T: Task> Lanes<T> {
                 self.metrics.busy_micros.add(micros(idle_since - start));
             }
             state = self.lock();
+            state.began[thread] = None;
             if runs {
                 state.scheduler.finished(lane, self.start.elapsed());
                 // What waits for all lanes, or may only now hold up this one.

@@ -1,6 +1,7 @@
 //! A server of the library in this process, with a runtime of its own so that it can be killed, and a UDP proxy
 //! that can swallow everything. For tests and benches that need both sides over real sockets; panics where it
 //! cannot set itself up.
+#![allow(clippy::print_stderr, reason = "a test tells why it fails")]
 #![allow(clippy::unwrap_used, reason = "what stands in for a house may fall down")]
 
 use std::{

@@ -44,6 +44,11 @@ pub(crate) fn shared_dir() -> Option<PathBuf> {
 }
 
 impl Kit {
+    /// A program that is there already.
+    pub(crate) fn of(program: &Path) -> Self {
+        Self { program: program.to_owned(), data: data_dir() }
+    }
+
     /// Builds the release program.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 //! It has no native dependency and knows none of the project's crates: it drives them as programs, so that
 //! it builds first on a machine that has only a Rust toolchain. Nothing that ships may depend on it.
 
+#[macro_use]
+mod say;
+
 mod bench;
 mod bundle;
 mod daw_check;
@@ -10,11 +13,16 @@ mod findings;
 mod guide_check;
 mod house;
 mod image;
+#[path = "../../shared/process/src/inherited.rs"]
+#[allow(dead_code, unreachable_pub, reason = "it is public where it is at home")]
+mod inherited;
 mod kit;
 mod lan_check;
 mod python_hosts;
 mod setup;
 mod shell;
+#[cfg(unix)]
+mod soak;
 mod test;
 mod wav;
 
@@ -76,6 +84,14 @@ enum Command {
                             cargo xtask image --check --json\n\nThe image is a file for `docker load` and `podman load`. \
                             Installs buildah, and for --check podman.")]
     Image(image::Args),
+    /// Run real servers for half an hour while everything beside them fails, and clients come and go (outside the CI)
+    #[cfg(unix)]
+    #[command(
+        after_help = "Example:\n  cargo xtask soak\n  cargo xtask soak --minutes 5 --clients 20 --json\n\n\
+                            Linux, root. Kills who reads the log, closes the terminal, makes the data folder read-only \
+                            and moves the clock, each for these servers alone, and asks /readyz all the while."
+    )]
+    Soak(soak::Args),
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -104,6 +120,8 @@ fn run(command: Command) -> Result<()> {
         Command::LanCheck => lan_check::check(),
         Command::GuideCheck(args) => guide_check::check(&args),
         Command::Image(args) => image::run_image(&args),
+        #[cfg(unix)]
+        Command::Soak(args) => soak::soak(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -14,6 +14,9 @@ use serde_json::Value;
 /// How long a program gets to end in an orderly way before it is killed.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// Processes that are not our children any more, but were started for us.
+static ADOPTED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
 static RUNNING: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -25,6 +28,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Errors
 /// When the system refuses the handler.
 pub(crate) fn end_children_on_interrupt() -> Result<()> {
+    #[cfg(unix)]
+    let ignored = crate::inherited::ignored();
     ctrlc::set_handler(|| {
         eprintln!("\nxtask: interrupted; ending what was started");
         let children: Vec<_> = lock(&RUNNING).drain(..).collect();
@@ -32,9 +37,16 @@ pub(crate) fn end_children_on_interrupt() -> Result<()> {
         for child in children.iter().rev() {
             end(child);
         }
+        for adopted in lock(&ADOPTED).drain(..) {
+            end_adopted(adopted);
+        }
         std::process::exit(130);
     })
-    .context("could not install the Ctrl-C handler")
+    .context("could not install the Ctrl-C handler")?;
+    // Under `nohup` a closed terminal ends neither us nor what we start.
+    #[cfg(unix)]
+    anyhow::ensure!(ignored.restore(), "could not leave ignored signals ignored");
+    Ok(())
 }
 
 /// Asks a child to end, waits, and kills it when it does not. Holding the lock and having seen it
@@ -118,6 +130,58 @@ impl Drop for Background {
     fn drop(&mut self) {
         end(&self.child);
         lock(&RUNNING).retain(|other| !Arc::ptr_eq(other, &self.child));
+    }
+}
+
+/// A program that was started for us by another that may end before it. Dropping this ends it.
+pub(crate) struct Adopted {
+    process: u32,
+}
+
+impl Adopted {
+    /// Takes care of the process of this number.
+    pub(crate) fn new(process: u32) -> Self {
+        lock(&ADOPTED).push(process);
+        Self { process }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process
+    }
+
+    /// Whether it still runs; one that nobody has reaped does not.
+    pub(crate) fn is_alive(&self) -> bool {
+        runs(self.process)
+    }
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        let mut adopted = lock(&ADOPTED);
+        // Its number is only ours as long as it stands there.
+        if let Some(at) = adopted.iter().position(|process| *process == self.process) {
+            adopted.remove(at);
+            drop(adopted);
+            end_adopted(self.process);
+        }
+    }
+}
+
+fn runs(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+fn end_adopted(process: u32) {
+    for signal in ["-TERM", "-KILL"] {
+        let until = Instant::now() + GRACE;
+        if !runs(process) || Command::new("kill").arg(signal).arg(process.to_string()).status().is_err() {
+            return;
+        }
+        while runs(process) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

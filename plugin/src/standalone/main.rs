@@ -5,6 +5,7 @@ mod memory;
 mod options;
 mod song;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +14,10 @@ use rehearsekit_plugin::classes::{Kind, RehearseKit};
 use rehearsekit_plugin::shared::Shared;
 use rehearsekit_plugin_engine::click::{ClickMode, ClickSource};
 use rehearsekit_plugin_engine::{Control, Transport};
+use rehearsekit_process::{
+    Outlet,
+    log::{self, Style},
+};
 
 use self::options::{Asked, Options};
 use self::song::Song;
@@ -93,11 +98,17 @@ fn main() -> ExitCode {
     let mut options = match options::read(words) {
         Ok(Asked::Run(options)) => options,
         Ok(Asked::Help) => {
-            println!("{}", options::HELP);
+            // Who does not read it does not want it.
+            let _ = writeln!(io::stdout(), "{}", options::HELP);
             return ExitCode::SUCCESS;
         }
         Err(problem) => return fail(&problem),
     };
+    // Before anything starts a thread: the framework listens for them all.
+    #[cfg(unix)]
+    if !rehearsekit_process::inherited::ignored().block() {
+        return fail("cannot leave ignored signals ignored");
+    }
     log_to_terminal();
     if let Err(problem) = prepare(&mut options) {
         return fail(&problem);
@@ -131,13 +142,14 @@ fn jack_rate_hz() -> Option<u32> {
     Some(client.sample_rate())
 }
 
+/// Where nobody reads it the music plays on.
 fn log_to_terminal() {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).without_time();
-    // Somebody else's logger is as good.
-    let _ = log.try_init();
+    let Ok(outlet) = Outlet::stderr(|_| ()) else { return };
+    log::start("info", Style::Short, &outlet);
+    log::take_panics(&outlet);
 }
 
 fn fail(problem: &str) -> ExitCode {
-    eprintln!("rehearsekit-standalone: {problem}");
+    let _ = writeln!(io::stderr(), "rehearsekit-standalone: {problem}");
     ExitCode::FAILURE
 }

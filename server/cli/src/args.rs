@@ -196,7 +196,9 @@ pub(crate) struct EvalArgs {
 #[command(after_help = format!(
     "Example:\n  rehearsekit serve --listen 127.0.0.1:7433 --http 127.0.0.1:7480 --model spleeter-2stems\n\n\
      Settings come from a TOML file, the environment and the command line, each beating the one before;\n\
-     `rehearsekit config show` prints every key with its origin. Ctrl-C or SIGTERM ends it in order.\n\n{EXIT_CODES}"
+     `rehearsekit config show` prints every key with its origin. Ctrl-C, SIGTERM or a closed terminal ends it in order,\n\
+     unless the signal was ignored at the start, as SIGHUP is under nohup. The log goes to stderr; if nobody reads it any\n\
+     more, the server plays on.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct ServeArgs {
     #[command(flatten)]

@@ -30,7 +30,10 @@ pub(crate) fn run(args: &HealthArgs, data: Option<&Path>) -> Result<(), Failure>
     };
     if args.json {
         let url = format!("http://{address}{path}");
-        output::json(&json!({ "healthy": healthy, "url": url, "millis": millis, "reason": said }))?;
+        let causes = answer.as_ref().map(causes).unwrap_or_default();
+        output::json(
+            &json!({ "healthy": healthy, "url": url, "millis": millis, "reason": said, "causes": causes }),
+        )?;
     } else if healthy {
         output::line(&format!("healthy: http://{address}{path} answered after {millis} ms"));
     }
@@ -44,6 +47,13 @@ fn reason(answer: &Answer) -> String {
     reason.map_or_else(|| format!("it says {} {}", answer.status, answer.body.trim()), str::to_owned)
 }
 
+/// Its own names for what is wrong.
+fn causes(answer: &Answer) -> Vec<String> {
+    let said = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
+    let causes = said["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    causes.iter().filter_map(|cause| cause.as_str().map(str::to_owned)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +63,10 @@ mod tests {
         let answer = |status, body: &str| Answer { status, body: body.to_owned() };
         assert_eq!(reason(&answer(503, "{\"ready\":false,\"reason\":\"models load\"}")), "models load");
         assert_eq!(reason(&answer(404, "gone")), "it says 404 gone");
+        assert_eq!(
+            causes(&answer(503, "{\"causes\":[\"door\",7,\"data_folder\"]}")),
+            ["door", "data_folder"]
+        );
+        assert!(causes(&answer(404, "gone")).is_empty());
     }
 }

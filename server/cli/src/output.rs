@@ -1,10 +1,18 @@
-//! What a command prints: results on stdout, complaints on stderr. A reader that went away is no error.
+//! What a command prints: results on stdout, complaints on stderr. A reader that went away is no error; a result that
+//! cannot be written (a full disk) is one. A server's lines never wait for their reader. Nothing else in this crate writes
+//! to either.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::OnceLock,
+};
 
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, logging};
+
+/// Why the first result that could not be written could not.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
 /// One JSON document and a newline on stdout.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
@@ -24,14 +32,32 @@ pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
 
 /// A line of a result for human readers.
 pub(crate) fn line(text: &str) {
+    if let Some((results, _)) = logging::detached() {
+        return results.write(format!("{text}\n").as_bytes());
+    }
     let mut stdout = io::stdout().lock();
-    // A closed pipe (`| head`) is the reader's wish.
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        // A closed pipe (`| head`) is the reader's wish.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(UNWRITTEN.set(error.to_string())),
+        _ => {}
+    }
+}
+
+/// An error if a result was lost.
+pub(crate) fn all_written() -> Result<(), Failure> {
+    match UNWRITTEN.get() {
+        None => Ok(()),
+        Some(reason) => Err(Failure::run(format!("cannot write the result to standard output: {reason}"))),
+    }
 }
 
 /// A remark beside the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    match logging::detached() {
+        Some((_, log)) => log.write(format!("{text}\n").as_bytes()),
+        None => drop(writeln!(io::stderr().lock(), "{text}")),
+    }
 }
 
 /// Why the command failed.

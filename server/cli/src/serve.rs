@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use rehearsekit_server::{Event, Listeners, ServeError};
 use serde_json::json;
 
-use crate::{args::ServeArgs, config, failure::Failure, interrupt, output};
+use crate::{args::ServeArgs, config, failure::Failure, interrupt, logging, output};
 
 /// How long after Ctrl-C the shutdown begins, at most.
 const POLL: Duration = Duration::from_millis(50);
@@ -13,6 +13,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// `rehearsekit serve`.
 pub(crate) fn run(args: &ServeArgs, data: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(&args.settings, data)?;
+    logging::start(&config.log);
+    logging::detach()?;
     let listeners = Listeners::bind(&config).map_err(failure)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("server")

@@ -9,7 +9,7 @@ use rehearsekit_models::{
 };
 
 use super::EngineError;
-use crate::config::{Config, Device};
+use crate::config::{Config, Device, Origin};
 
 /// What was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,21 @@ pub struct Chosen {
     pub compute: Compute,
     /// Why a card that may be there is not used, and what to do.
     pub unused: Option<String>,
+}
+
+/// The settings that were given and change nothing on this device, as a sentence for the log.
+pub fn without_effect(config: &Config, compute: Compute) -> Option<String> {
+    let (keys, device): (_, &str) = match compute {
+        Compute::Processor => (["cuda_memory_mb", "cuda_tf32"], "the processor"),
+        Compute::Cuda(_) => (["threads", "workers"], "a graphics card"),
+    };
+    let given = keys.iter().filter_map(|key| Some((key, config.origin(key)?)));
+    let given: Vec<String> = given
+        .filter(|(_, origin)| **origin != Origin::Default)
+        .map(|(key, origin)| format!("{key} ({origin})"))
+        .collect();
+    (!given.is_empty())
+        .then(|| format!("{} changes nothing where the models run on {device}", given.join(" and ")))
 }
 
 /// The device for `config`. Whoever asks for a card gets it or an error; `auto` takes the processor where no card can be

@@ -78,13 +78,14 @@ impl ModelEngine {
     }
 }
 
-/// How a model of this family is run with `config`.
+/// How a model of this family is run with `config`: on the processor with as many networks as its lanes may run at a time.
 pub(crate) fn options(config: &Config, compute: Compute, family: &Family) -> ModelOptions {
     let usual = ModelOptions::live(family, compute);
-    match (compute, config.threads) {
-        (Compute::Processor, Some(threads)) => ModelOptions { threads, workers: config.workers, ..usual },
-        _ => usual,
+    if compute != Compute::Processor {
+        return usual;
     }
+    let options = ModelOptions { threads: config.threads.unwrap_or(usual.threads), ..usual };
+    ModelOptions { workers: if options.is_wide() { 1 } else { config.workers }, ..options }
 }
 
 impl Engine for ModelEngine {
@@ -161,7 +162,7 @@ impl Loaded {
             kind: kind_of(self.model.name(), &plan.geometry.cost_key()),
             typical: plan.inference,
             batches: Vec::new(),
-            wide: self.model.options().threads > 1,
+            wide: self.model.options().is_wide(),
         };
         let demand = Demand {
             period: self.model.rate().duration(plan.geometry.shape().hop_frames as u64),

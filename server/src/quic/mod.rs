@@ -6,6 +6,7 @@ mod steady;
 
 use std::{
     net::UdpSocket,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,13 @@ use tokio::{sync::watch, task::JoinSet};
 
 use pace::Paces;
 
-use crate::{ServeError, guests::Guests, identity::Identity, session, state::Shared};
+use crate::{
+    ServeError,
+    guests::{Guest, Guests},
+    identity::Identity,
+    session,
+    state::Shared,
+};
 
 /// Bytes of one stream that may wait here unread; a packet of mix fits.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -118,7 +125,13 @@ pub(crate) async fn accept(endpoint: Endpoint, shared: Arc<Shared>, life: watch:
                     // A program on this machine has easier ways to be a nuisance.
                     let in_pace =
                         shared.trust.is_near(address) || paces.allow(address, proven, start.elapsed());
-                    greet(incoming, in_pace, &shared, &guests, &life, &mut connections);
+                    let greeting = AssertUnwindSafe(|| {
+                        greet(incoming, in_pace, &shared, &guests, &life, &mut connections);
+                    });
+                    // Whatever one hello does to us, the door stays open to the next.
+                    if catch_unwind(greeting).is_err() {
+                        shared.metrics.panics.add(1);
+                    }
                 }
                 None => break,
             },
@@ -140,6 +153,11 @@ fn greet(
     connections: &mut JoinSet<()>,
 ) {
     let address = incoming.remote_address().ip();
+    if shared.watch.is_own(incoming.remote_address()) {
+        let own = Guest::own(address);
+        connections.spawn(session::serve(incoming, shared.clone(), own, life.clone()));
+        return;
+    }
     let handshakes = guests.waiting();
     let unproven = !incoming.remote_address_validated() && incoming.may_retry();
     if unproven && (handshakes > UNPROVEN_HANDSHAKES || !in_pace) {
@@ -168,6 +186,7 @@ fn greet(
 fn note_panic(shared: &Shared, ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         shared.metrics.panics.add(1);
+        shared.metrics.closed.count("panicked");
         tracing::error!(%error, "a connection's task panicked; the others go on");
     }
 }

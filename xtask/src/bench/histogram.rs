@@ -17,7 +17,7 @@ pub(super) struct Histogram {
 ///
 /// # Errors
 /// When nobody answers at `http`.
-pub(super) fn metrics(http: &str) -> Result<String> {
+pub(crate) fn metrics(http: &str) -> Result<String> {
     let mut stream = TcpStream::connect(http).with_context(|| format!("nobody answers at {http}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n")?;

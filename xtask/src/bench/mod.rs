@@ -12,6 +12,9 @@ mod quality;
 mod speed;
 mod vitals;
 
+pub(crate) use histogram::metrics;
+pub(crate) use vitals::Vitals;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};

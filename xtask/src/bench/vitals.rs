@@ -12,20 +12,20 @@ pub(super) const TICKS: f64 = 100.0;
 
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Vitals {
+pub(crate) struct Vitals {
     /// Since the watch began.
-    pub(super) at_seconds: f64,
+    pub(crate) at_seconds: f64,
     /// Since the process began, on all cores.
-    pub(super) cpu_seconds: f64,
-    pub(super) resident_bytes: u64,
-    pub(super) threads: u64,
-    pub(super) descriptors: u64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) resident_bytes: u64,
+    pub(crate) threads: u64,
+    pub(crate) descriptors: u64,
 }
 
 impl Vitals {
     /// # Errors
     /// When the process is gone or the system has no `/proc`.
-    pub(super) fn of(process: u32) -> Result<Self> {
+    pub(crate) fn of(process: u32) -> Result<Self> {
         let folder = Path::new("/proc").join(process.to_string());
         let path = folder.join("status");
         let status =
@@ -45,7 +45,7 @@ impl Vitals {
         })
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({"at_seconds": self.at_seconds, "cpu_seconds": self.cpu_seconds,
             "resident_bytes": self.resident_bytes, "threads": self.threads, "descriptors": self.descriptors})
     }

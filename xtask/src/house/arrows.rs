@@ -18,6 +18,7 @@ const CLIENT: &str = "rehearsekit-client";
 const DISCOVERY: &str = "rehearsekit-discovery";
 const MEDIA: &str = "rehearsekit-media";
 const BADLINK: &str = "rehearsekit-badlink";
+const PROCESS: &str = "rehearsekit-process";
 const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
 const GUI: &str = "rehearsekit-gui";
 const PLUGIN: &str = "rehearsekit-plugin";
@@ -41,15 +42,20 @@ const ROOMS: &[Room] = &[
     Room { name: MEDIA, knows: &[AUDIO] },
     // Stands in for a network; nothing of a client or a server is its business.
     Room { name: BADLINK, knows: &[] },
+    // For programs: their log and their signals.
+    Room { name: PROCESS, knows: &[] },
     // The plugin without its framework.
     Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY] },
     Room { name: GUI, knows: &[] },
-    Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI, MEDIA] },
+    Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI, MEDIA, PROCESS] },
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SCHEDULE, knows: &[] },
     Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MEDIA, MODELS, SCHEDULE] },
     // The command is both sides: it serves, it streams as the plugin will, and it loads a server over bad links.
-    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, MODELS, SERVER] },
+    Room {
+        name: CLI,
+        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, PROCESS, MODELS, SERVER],
+    },
     Room {
         name: TESTS,
         knows: &[

@@ -3,7 +3,7 @@
 //! `udp_proxy SERVER [IMPAIRMENTS]`, like `udp_proxy 127.0.0.1:7433 loss=1%,delay=3ms,jitter=2ms`. It prints the address
 //! to connect to, and runs until its standard input ends; then one JSON object says what became of the datagrams.
 
-use std::io::Read;
+use std::io::{self, Read as _, Write as _};
 
 use rehearsekit_badlink::{Impairments, Traffic, UdpProxy};
 
@@ -17,11 +17,14 @@ fn main() -> Result<(), String> {
         return Err(format!("{more}: what is wrong with the link is one word, separated by commas"));
     }
     let proxy = UdpProxy::start(server, impairments).map_err(|error| format!("cannot begin: {error}"))?;
-    println!("{}", proxy.address);
+    writeln!(io::stdout(), "{}", proxy.address)
+        .map_err(|error| format!("nobody reads the address: {error}"))?;
     // Whoever started it may be gone without a word; then this ends too.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let Traffic { passed, lost, overflowed, rebound } = proxy.traffic();
-    println!(
+    // Whoever wanted to know may be gone.
+    let _ = writeln!(
+        io::stdout(),
         "{{\"passed\": {passed}, \"lost\": {lost}, \"overflowed\": {overflowed}, \"rebound\": {rebound}}}"
     );
     Ok(())

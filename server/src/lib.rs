@@ -7,6 +7,7 @@
 
 mod admission;
 mod announce;
+pub mod avahi;
 pub mod backup;
 pub mod capacity;
 pub mod clients;

@@ -85,6 +85,7 @@ fn a_player_is_told_of_pairing_of_multicast_on_the_way_and_of_being_shut_out() {
 
     // On the way: the player's machine hears itself, and the server at its address.
     lan.block(Side::Closet, "output", "udp dport 5353");
+    lan.block(Side::Closet, "output", "udp sport 7432");
     let (verdict, id, told) = check(&doctor("closet"), "multicast");
     assert_eq!((verdict.as_str(), id.as_deref()), ("warning", Some("multicast-blocked")), "{told}");
     assert!(told.contains("blocked on the way"), "{told}");

@@ -8,7 +8,7 @@ mod common;
 #[allow(unreachable_pub, reason = "it is public where it is at home")]
 mod netns;
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Output};
+use std::{ffi::OsStr, fs, os::unix::fs::symlink, path::Path, process::Output, time::Duration};
 
 use common::{data, json, song, stderr};
 use netns::{Lan, Running, Side};
@@ -35,7 +35,12 @@ fn data_folder() -> tempfile::TempDir {
 
 impl Server {
     fn start(lan: &Lan, data: &Path, listen: &str, more: &[&str]) -> Self {
-        let mut command = lan.command(Side::Closet, COMMAND, &[("REHEARSEKIT_DATA", data.as_os_str())]);
+        Self::start_with(lan, data, listen, more, &[])
+    }
+
+    fn start_with(lan: &Lan, data: &Path, listen: &str, more: &[&str], variables: &[(&str, &OsStr)]) -> Self {
+        let variables = [&[("REHEARSEKIT_DATA", data.as_os_str())], variables].concat();
+        let mut command = lan.command(Side::Closet, COMMAND, &variables);
         command.args(["serve", "--json", "--listen", listen, "--http", "127.0.0.1:0"]);
         command.args(["--model", "spleeter-2stems", "--set", "server_name=closet"]).args(more);
         let mut running = lan.start(&command);
@@ -144,8 +149,13 @@ fn who_is_not_found_is_not_there_or_multicast_is_blocked_and_that_is_said() {
     let lan = Lan::new();
     let folder = data_folder();
     let mut server = Server::start(&lan, folder.path(), "0.0.0.0:7433", &[]);
-    let mdns = "udp dport 5353";
-    lan.block(Side::Stage, "input", mdns);
+    // Neither multicast DNS nor the question by broadcast.
+    let mdns = "udp dport { 5353, 7432 }";
+    lan.block(Side::Stage, "input", "udp dport 5353");
+    assert_eq!(found(&search(&lan, "4")).len(), 1, "asked by broadcast, it answers");
+    lan.unblock(Side::Stage);
+    lan.block(Side::Stage, "input", "udp dport 5353");
+    lan.block(Side::Stage, "input", "udp sport 7432");
     nobody(
         &search(&lan, "4"),
         &["a firewall on this machine blocks multicast", "arrives", "type the server's address"],
@@ -171,6 +181,112 @@ fn who_is_not_found_is_not_there_or_multicast_is_blocked_and_that_is_said() {
     lan.ip(Side::Stage, &["link", "set", "lan0", "down"]);
     lan.ip(Side::Stage, &["link", "set", "lan1", "down"]);
     nobody(&search(&lan, "2"), &["this machine is on no network"]);
+}
+
+/// As on TrueNAS, where avahi takes the port without sharing it.
+#[test]
+fn a_server_whose_port_of_multicast_dns_is_taken_is_found_by_asking() {
+    let lan = Lan::new();
+    let hold = "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 5353)); \
+                print('held', flush=True); time.sleep(600)";
+    let mut command = lan.command(Side::Closet, "python3", &[]);
+    let mut holder = lan.start(command.args(["-c", hold]));
+    assert_eq!(holder.line().trim(), "held");
+    let folder = data_folder();
+    let nowhere = folder.path().join("no-bus");
+    let bus = format!("unix:path={}", nowhere.display());
+    let bus = [("DBUS_SYSTEM_BUS_ADDRESS", OsStr::new(&bus))];
+    let server = Server::start_with(&lan, folder.path(), "0.0.0.0:7433", &[], &bus);
+    let servers = found(&search(&lan, "4"));
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    assert_eq!(servers[0].0, server.fingerprint);
+    assert_eq!(servers[0].1, ["10.77.0.1:7433", "10.77.1.1:7433"]);
+    // The doctor of that machine says what is there, and what to do.
+    let doctor = |bus: &[(&str, &OsStr)]| {
+        let variables = [&[("REHEARSEKIT_DATA", folder.path().as_os_str())], bus].concat();
+        let mut command = lan.command(Side::Closet, COMMAND, &variables);
+        command.args(["doctor", "--quick", "--listen", "0.0.0.0:7433"]).output().unwrap()
+    };
+    let said = doctor(&bus);
+    let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), stderr(&said));
+    assert!(said.contains("5353") && said.contains("avahi") && said.contains("system_bus_socket"), "{said}");
+    drop(server);
+    lan.block(Side::Closet, "input", "udp dport 7432");
+    nobody(&search(&lan, "4"), &["UDP port 5353"]);
+}
+
+/// A real avahi with a bus of its own, which shares its port with nobody.
+struct TruenasAvahi {
+    bus: String,
+    _running: [Running; 2],
+}
+
+impl TruenasAvahi {
+    fn start(lan: &Lan, folder: &Path) -> Self {
+        let (bus_file, bus_config, config) =
+            (folder.join("bus"), folder.join("bus.conf"), folder.join("avahi.conf"));
+        fs::write(
+            &bus_config,
+            format!(
+                "<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy \
+                 context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/><allow \
+                 send_type=\"signal\"/></policy></busconfig>",
+                bus_file.display()
+            ),
+        )
+        .unwrap();
+        fs::write(&config, "[server]\ndisallow-other-stacks=yes\nenable-dbus=yes\n").unwrap();
+        let mut command = lan.command(Side::Closet, "dbus-daemon", &[]);
+        let daemon =
+            lan.start(command.arg("--nofork").arg(format!("--config-file={}", bus_config.display())));
+        until(|| bus_file.exists());
+        let bus = format!("unix:path={}", bus_file.display());
+        // Its own folder for its number, out of the way of one that this machine may run.
+        let own = format!(
+            "mkdir -p /run/avahi-daemon && mount -t tmpfs none /run/avahi-daemon && exec avahi-daemon --no-drop-root \
+             --no-chroot --no-rlimits -f '{}'",
+            config.display()
+        );
+        let mut command = lan.command(Side::Closet, "sh", &[("DBUS_SYSTEM_BUS_ADDRESS", OsStr::new(&bus))]);
+        let avahi = lan.start(command.args(["-c", &own]));
+        Self { bus, _running: [daemon, avahi] }
+    }
+}
+
+/// Waits for something that comes soon; the limit only ends a test that would never end.
+fn until(comes: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if comes() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("it did not come");
+}
+
+#[test]
+fn an_avahi_that_shares_its_port_with_nobody_announces_the_server() {
+    let lan = Lan::new();
+    let folder = data_folder();
+    let beside = tempfile::tempdir().unwrap();
+    let avahi = TruenasAvahi::start(&lan, beside.path());
+    let bus = [("DBUS_SYSTEM_BUS_ADDRESS", OsStr::new(&avahi.bus))];
+    let doctor = || {
+        let variables = [&[("REHEARSEKIT_DATA", folder.path().as_os_str())], &bus[..]].concat();
+        let mut command = lan.command(Side::Closet, COMMAND, &variables);
+        let output = command.args(["doctor", "--quick", "--listen", "0.0.0.0:7433"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    until(|| doctor().contains("announces the server"));
+    let mut server = Server::start_with(&lan, folder.path(), "0.0.0.0:7433", &[], &bus);
+    // Without the question by broadcast.
+    lan.block(Side::Closet, "input", "udp dport 7432");
+    let servers = found(&search(&lan, "6"));
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    assert_eq!(servers[0].0, server.fingerprint);
+    assert!(servers[0].1.contains(&"10.77.0.1:7433".to_owned()), "{servers:?}");
+    server.stop();
+    nobody(&search(&lan, "4"), &[]);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Announcement {
 
     /// The name of this server among all services of its kind, one DNS label: two servers may have the same name,
     /// so the fingerprint's beginning stands behind it.
-    pub(crate) fn instance(&self) -> String {
+    pub fn instance(&self) -> String {
         let digits = &hex(&self.fingerprint)[..8];
         format!("{} {digits}", cut(&self.name, MAX_LABEL_BYTES - 1 - digits.len()))
     }

@@ -91,7 +91,7 @@ fn two_servers_of_one_name_are_two_instances() {
     assert_ne!(one.host(), other.host());
 }
 
-fn announcements() -> impl Strategy<Value = Announcement> {
+pub(crate) fn announcements() -> impl Strategy<Value = Announcement> {
     let words =
         (prop::collection::btree_set("[a-z0-9][a-z0-9._-]{0,63}", 1..=16), "\\PC{1,64}", "[ -~]{1,32}");
     let numbers = (any::<[u8; 32]>(), any::<(u16, u16)>(), any::<(u32, u32)>(), 1u16.., any::<Option<u16>>());

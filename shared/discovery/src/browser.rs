@@ -15,6 +15,7 @@ use mdns_sd::{Receiver, RecvTimeoutError, ServiceEvent};
 
 use crate::{
     SERVICE_TYPE, SeenServer, Trouble,
+    asker::Asker,
     daemon::Daemon,
     probe::{Probed, probe},
     seen::{ANSWER_WITHIN, List},
@@ -35,6 +36,8 @@ const WATCHED: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(60);
 /// Whom a new search has not found by then is not there any more.
 const FOUND_WITHIN: Duration = Duration::from_secs(3);
+/// Between two roll calls, while somebody looks at the list or misses a server.
+const BETWEEN_CALLS: Duration = Duration::from_secs(3);
 /// Before a search that broke down begins again.
 const REST: Duration = Duration::from_secs(1);
 
@@ -57,6 +60,18 @@ struct State {
     probed: Option<Probed>,
     broken: Option<String>,
     watched: Option<Instant>,
+}
+
+/// The roll call, and when it may go out again.
+struct Calls {
+    asker: Asker,
+    next: Instant,
+}
+
+impl State {
+    fn is_watched(&self, now: Instant) -> bool {
+        self.watched.is_some_and(|at| now.saturating_duration_since(at) < WATCHED)
+    }
 }
 
 impl Browser {
@@ -86,8 +101,12 @@ impl Browser {
     /// Where the server with this fingerprint says it is now, the most promising address first; empty if it is not
     /// there.
     pub fn addresses_of(&self, fingerprint: &[u8; 32]) -> Vec<SocketAddr> {
-        let servers = self.shared.state().list.servers();
+        let mut state = self.shared.state();
+        let servers = state.list.servers();
         let found = servers.into_iter().find(|server| server.announcement.fingerprint == *fingerprint);
+        if found.is_none() {
+            state.list.want();
+        }
         found.map_or_else(Vec::new, |server| server.addresses)
     }
 
@@ -107,10 +126,10 @@ impl Browser {
     pub fn trouble_knowing(&self, answering: &[[u8; 32]]) -> Option<Trouble> {
         let mut state = self.shared.state();
         state.watched = Some(Instant::now());
-        if let Some(error) = &state.broken {
+        let servers = state.list.servers();
+        if let (Some(error), true) = (&state.broken, servers.is_empty()) {
             return Some(Trouble::CannotStart(error.clone()));
         }
-        let servers = state.list.servers();
         let heard =
             |fingerprint: &[u8; 32]| servers.iter().any(|s| s.announcement.fingerprint == *fingerprint);
         let unheard = answering.iter().any(|fingerprint| !heard(fingerprint));
@@ -137,21 +156,39 @@ impl Shared {
 
     /// The thread: searches, and begins again where a search breaks down.
     fn search(&self) {
+        let mut calls = Calls { asker: Asker::new(), next: Instant::now() };
         while !self.stopped() {
             match begin() {
-                Ok((daemon, events)) if self.listen(&daemon, &events) => continue,
+                Ok((daemon, events)) if self.listen(&daemon, &events, &mut calls) => continue,
                 Ok(_) => {}
                 Err(error) => self.state().broken = Some(error.to_string()),
             }
             let rested = Instant::now() + REST;
             while !self.stopped() && Instant::now() < rested {
                 std::thread::sleep(LOOK);
+                self.call(&mut calls);
             }
         }
     }
 
+    /// Takes in who has answered, and calls the roll where somebody looks and it is time. Needs no multicast DNS.
+    fn call(&self, calls: &mut Calls) {
+        let now = Instant::now();
+        let heard = calls.asker.hear();
+        let mut state = self.state();
+        for (announcement, address) in heard {
+            state.list.take_answer(announcement, address, now);
+        }
+        if now >= calls.next && (state.is_watched(now) || state.list.is_wanted()) {
+            state.list.call();
+            drop(state);
+            calls.asker.ask();
+            calls.next = now + BETWEEN_CALLS;
+        }
+    }
+
     /// Listens until it shall stop, the search has broken down (false), or has become stale (true).
-    fn listen(&self, daemon: &Daemon, events: &Receiver<ServiceEvent>) -> bool {
+    fn listen(&self, daemon: &Daemon, events: &Receiver<ServiceEvent>, calls: &mut Calls) -> bool {
         let began = Instant::now();
         self.state().broken = None;
         let mut next_probe = began + FIRST_PROBE;
@@ -163,6 +200,7 @@ impl Shared {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
+            self.call(calls);
             let now = Instant::now();
             let (names, lost, watched) = {
                 let mut state = self.state();
@@ -170,7 +208,7 @@ impl Shared {
                     swept = true;
                     state.list.forget_before(began);
                 }
-                let watched = state.watched.is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
+                let watched = state.is_watched(now);
                 (state.list.due(now, watched), state.list.is_empty(), watched)
             };
             if watched && !was_watched && now > began + STALE {

@@ -1,5 +1,5 @@
-//! The list of servers that are there, made of what multicast DNS reports. Pure: events in, servers out. Must not
-//! trust anything it is told, and must not touch a socket.
+//! The list of servers that are there, made of what multicast DNS reports and of answers to the roll call. Pure: events
+//! in, servers out. Must not trust anything it is told, and must not touch a socket.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +19,8 @@ const MAX_ADDRESSES: usize = 16;
 const MAX_PROPERTIES: usize = 32;
 /// An entry nothing was heard of for this long is asked after, while somebody looks at the list.
 const ASK_AFTER: Duration = Duration::from_secs(6);
+/// A roll call is two packets on a network that may lose some.
+const MOST_UNANSWERED: u32 = 3;
 /// How long it has to answer before it leaves the list; two questions fit into it.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
@@ -40,10 +42,19 @@ struct Entry {
     doubted: bool,
 }
 
-/// All instances.
+/// A server that has answered the roll call at one address.
+struct Answered {
+    server: SeenServer,
+    /// Roll calls since.
+    unanswered: u32,
+}
+
+/// All instances of the service, and all who answered.
 #[derive(Default)]
 pub(crate) struct List {
     entries: BTreeMap<String, Entry>,
+    answered: BTreeMap<([u8; 32], SocketAddr), Answered>,
+    wanted: bool,
 }
 
 impl List {
@@ -64,6 +75,34 @@ impl List {
             ServiceEvent::ServiceRemoved(_, instance) => drop(self.entries.remove(&instance)),
             _ => {}
         }
+    }
+
+    /// Takes in an answer to the roll call.
+    pub(crate) fn take_answer(&mut self, announcement: Announcement, address: SocketAddr, now: Instant) {
+        let key = (announcement.fingerprint, address);
+        if self.answered.len() < MAX_ENTRIES || self.answered.contains_key(&key) {
+            let server = SeenServer { announcement, addresses: vec![address], last_seen: now };
+            self.answered.insert(key, Answered { server, unanswered: 0 });
+        }
+    }
+
+    /// The roll call goes out once more; whoever has missed too many is not there any more.
+    pub(crate) fn call(&mut self) {
+        self.wanted = false;
+        self.answered.retain(|_, answered| {
+            answered.unanswered += 1;
+            answered.unanswered <= MOST_UNANSWERED
+        });
+    }
+
+    /// Somebody looks for a server that multicast DNS has not found.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether somebody does.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted
     }
 
     /// Instances to ask after now. Who was asked and is still in the list when its time is over has answered.
@@ -93,6 +132,7 @@ impl List {
 
     /// The server with this fingerprint is asked after soon.
     pub(crate) fn doubt(&mut self, fingerprint: &[u8; 32]) {
+        self.wanted = true;
         let theirs = |entry: &&mut Entry| entry.server.announcement.fingerprint == *fingerprint;
         self.entries.values_mut().filter(theirs).for_each(|entry| entry.doubted = true);
     }
@@ -100,7 +140,9 @@ impl List {
     /// Each server once, by name and fingerprint. Several instances of one fingerprint are one server at all their
     /// addresses: who has the key can only be told there.
     pub(crate) fn servers(&self) -> Vec<SeenServer> {
-        let mut newest_first: Vec<&SeenServer> = self.entries.values().map(|entry| &entry.server).collect();
+        let answered = self.answered.values().map(|answered| &answered.server);
+        let mut newest_first: Vec<&SeenServer> =
+            self.entries.values().map(|entry| &entry.server).chain(answered).collect();
         newest_first.sort_by_key(|server| std::cmp::Reverse(server.last_seen));
         let mut servers: Vec<SeenServer> = Vec::new();
         for seen in newest_first {
@@ -114,6 +156,7 @@ impl List {
                 None => servers.push(seen.clone()),
             }
         }
+        servers.truncate(MAX_ENTRIES);
         servers.sort_by(|a, b| {
             let key = |s: &SeenServer| (s.announcement.name.to_lowercase(), s.announcement.fingerprint);
             key(a).cmp(&key(b))
@@ -124,10 +167,11 @@ impl List {
     /// Only who was seen since `moment` stays.
     pub(crate) fn forget_before(&mut self, moment: Instant) {
         self.entries.retain(|_, entry| entry.server.last_seen >= moment);
+        self.answered.retain(|_, answered| answered.server.last_seen >= moment);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.answered.is_empty()
     }
 }
 

@@ -22,8 +22,9 @@ pub enum Trouble {
     NoNetwork,
     /// Somebody holds the port without sharing it.
     #[error(
-        "another program on this machine keeps UDP port 5353 to itself, so servers cannot be found: end it, or type \
-         the server's address instead"
+        "another program on this machine keeps UDP port 5353 to itself (on TrueNAS its own avahi does), so multicast DNS \
+         does not work here, and no server answers the question by broadcast (UDP port 7432) either: end that program, \
+         or type the server's address instead"
     )]
     PortTaken,
     /// The kernel refuses to send: a firewall here.

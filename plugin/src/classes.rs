@@ -8,6 +8,7 @@ use nice_plug::prelude::*;
 use rehearsekit_plugin_engine::{AudioSetup, Block, OUTPUTS, Status, Transport as Playhead};
 
 use crate::editor::Editor;
+use crate::host_compat::denormals::Flushed;
 use crate::params::STRIP_COUNT;
 use crate::shared::{News, Shared};
 
@@ -175,6 +176,7 @@ impl<K: Kind> Plugin for RehearseKit<K> {
         aux: &mut AuxiliaryBuffers<'_>,
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
+        let _flushed = Flushed::new();
         let frames = buffer.samples();
         let transport = context.transport();
         let playhead = Playhead { is_carried: self.shared.is_carried(), ..playhead(transport) };

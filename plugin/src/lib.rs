@@ -3,7 +3,8 @@
 //!
 //! - `classes`: the classes, as nice-plug's `Plugin`.
 //! - `host_compat`: what hosts get to see, around nice-plug's wrappers; all `unsafe` is in there.
-//! - `params`, `click_params`, `settings`, `look`: what a project keeps.
+//! - `params`, `click_params`, `look`: what a project keeps, beside the engine's settings; `project`: how; `kept`: what
+//!   other versions put there.
 //! - `shared`: what the parties of one instance share; `automation`: who moved what.
 //! - `editor`: the window.
 //! - `unload`: leaving the host's process.
@@ -13,8 +14,9 @@ pub mod classes;
 pub mod click_params;
 pub mod editor;
 pub mod host_compat;
+pub mod kept;
 pub mod look;
 pub mod params;
-pub mod settings;
+pub mod project;
 pub mod shared;
 mod unload;

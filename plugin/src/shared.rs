@@ -11,8 +11,9 @@ use nice_plug::prelude::Params;
 use rehearsekit_plugin_engine::{AudioEngine, AudioSetup, Instance, Settings};
 
 use crate::automation::Gestures;
+use crate::host_compat::values::{Announced, Modulation};
 use crate::params::RehearseParams;
-use crate::settings::SettingsCell;
+use crate::project::NotUnderstood;
 
 /// The rate that a latency is told for while the host has set none.
 const RATE_UNTIL_TOLD_HZ: u32 = 48_000;
@@ -50,7 +51,13 @@ pub struct Shared {
     pub instance: Arc<Instance>,
     /// Who moved what.
     pub gestures: Gestures,
+    /// By how much a host modulates what.
+    pub modulation: Modulation,
+    /// What the host will have set, but has told nobody who plays.
+    pub announced: Announced,
     pointers: Vec<ParamPtr>,
+    ids: Vec<String>,
+    not_understood: Mutex<NotUnderstood>,
     engine: Mutex<Option<AudioEngine>>,
     setup: Mutex<Option<AudioSetup>>,
     /// The latency of `engine`, for those who must not wait for it.
@@ -75,15 +82,17 @@ thread_local! {
 
 impl Default for Shared {
     fn default() -> Self {
-        let params = RehearseParams::default();
-        let SettingsCell(instance) = params.settings.clone();
-        let params = Arc::new(params);
-        let pointers = params.param_map().into_iter().map(|(_, pointer, _)| pointer).collect();
+        let params = Arc::new(RehearseParams::default());
+        let (ids, pointers) = params.param_map().into_iter().map(|(id, pointer, _)| (id, pointer)).unzip();
         Self {
             params,
-            instance,
+            instance: Arc::new(Instance::new(Settings::default())),
             gestures: Gestures::default(),
+            modulation: Modulation::default(),
+            announced: Announced::default(),
             pointers,
+            ids,
+            not_understood: Mutex::default(),
             engine: Mutex::new(None),
             setup: Mutex::new(None),
             running_frames: AtomicU32::new(NO_ENGINE),
@@ -118,6 +127,21 @@ impl Shared {
     /// The parameters in the order of their announcement.
     pub fn pointers(&self) -> &[ParamPtr] {
         &self.pointers
+    }
+
+    /// Their identifiers, in the same order.
+    pub fn params_by_id(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// What the last project had in it that this version does not understand. Main thread.
+    pub fn not_understood(&self) -> NotUnderstood {
+        lock(&self.not_understood).clone()
+    }
+
+    /// See [`Self::not_understood`].
+    pub fn set_not_understood(&self, not_understood: NotUnderstood) {
+        *lock(&self.not_understood) = not_understood;
     }
 
     /// The host said at which rate it will run.

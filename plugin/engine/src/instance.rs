@@ -125,6 +125,7 @@ impl Instance {
     }
 
     fn with_keyring(settings: Settings, keyring: Keyring) -> Self {
+        let settings = settings.sane();
         Self {
             keyring,
             attempt: Mutex::default(),
@@ -146,8 +147,9 @@ impl Instance {
         lock(&self.settings).clone()
     }
 
-    /// Takes over other settings: from a project that is loaded, or from the editor.
-    pub fn configure(&self, mut new: Settings) -> Change {
+    /// Takes over other settings, or the nearest that make sense: from a project that is loaded, or from the editor.
+    pub fn configure(&self, new: Settings) -> Change {
+        let mut new = new.sane();
         let active = lock(&self.active);
         let mut settings = lock(&self.settings);
         let link = |s: &Settings| (s.server.clone(), s.model.clone(), s.trust.clone());

@@ -41,10 +41,12 @@ pub use engine::{AudioEngine, Block, OUTPUTS, Status};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
 pub use metronome::ClickNow;
-pub use mixer::{Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues};
+pub use mixer::{
+    MOST_BEATS_PER_BAR, Mixer, OWN_TEMPO_BPM, PartMode, STRIP_NAMES, STRIPS, StripValues, TOP_DB,
+};
 pub use rehearsekit_audio::click::{self, BeatTransport as Transport};
 pub use rehearsekit_client::known::config_dir;
 pub use rehearsekit_client::{BudgetOffer, DEFAULT_SERVER, Percentiles, STANDARD_BUDGETS_MILLIS};
 pub use servers::{Pairing, ServerSeen, Standing};
-pub use settings::{InstanceId, Settings, Trust};
+pub use settings::{InstanceId, MOST_COUNT_IN_BARS, Settings, Trust};
 pub use view::{Counters, LinkView, View};

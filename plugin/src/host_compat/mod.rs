@@ -22,8 +22,10 @@
 
 pub(crate) mod buses;
 pub mod clap;
+pub(crate) mod denormals;
 pub(crate) mod events;
 pub use events::{normalized, set_by_hand};
+pub mod values;
 pub mod vst3;
 
 /// Pins this library in the host's memory, because a thread of ours could not be ended in time: a little memory

@@ -1,5 +1,6 @@
-//! Extensions in front of nice-plug's: parameters (it panics at index = count, and takes events for the audio
-//! thread's), latency (what the settings say), state (another latency wants a restart). All others are its own.
+//! Extensions in front of nice-plug's: parameters (it panics at index = count, takes events for the audio thread's, and
+//! reads choices in one spelling only), latency (what the settings say), state (`project`; another latency wants a
+//! restart). All others are its own.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -12,6 +13,9 @@ use clap_sys::plugin::clap_plugin;
 use clap_sys::stream::{clap_istream, clap_ostream};
 
 use super::plugin::{AfterInit, Object};
+use super::stream;
+use crate::host_compat::values;
+use crate::project;
 
 impl Object {
     /// # Safety
@@ -93,7 +97,8 @@ unsafe extern "C" fn params_value_to_text(
     // SAFETY: as the host called us.
     unsafe {
         let convert = params(plugin).and_then(|(.., inner)| inner.value_to_text);
-        !text.is_null() && size > 0 && convert.is_some_and(|convert| convert(plugin, id, value, text, size))
+        let sound = !text.is_null() && size > 0 && value.is_finite();
+        sound && convert.is_some_and(|convert| convert(plugin, id, value, text, size))
     }
 }
 
@@ -103,10 +108,17 @@ unsafe extern "C" fn params_text_to_value(
     text: *const c_char,
     value: *mut f64,
 ) -> bool {
-    // SAFETY: as the host called us.
+    // SAFETY: as the host called us; a text is a string.
     unsafe {
-        let convert = params(plugin).and_then(|(.., inner)| inner.text_to_value);
-        !text.is_null() && convert.is_some_and(|convert| convert(plugin, id, text, value))
+        let Some((object, after_init, _)) = params(plugin).filter(|_| !text.is_null() && !value.is_null())
+        else {
+            return false;
+        };
+        let (shared, table) = (&object.shared, &after_init.table);
+        let typed = || values::typed(shared, table.index(id)?, CStr::from_ptr(text).to_str().ok()?);
+        let Some(normalized) = typed() else { return false };
+        *value = f64::from(normalized * table.steps(shared, id));
+        true
     }
 }
 
@@ -133,23 +145,25 @@ unsafe extern "C" fn latency_get(plugin: *const clap_plugin) -> u32 {
 static STATE: clap_plugin_state = clap_plugin_state { save: Some(state_save), load: Some(state_load) };
 
 unsafe extern "C" fn state_save(plugin: *const clap_plugin, stream: *const clap_ostream) -> bool {
-    // SAFETY: as the host called us, and this is that extension.
-    unsafe {
-        let inner =
-            Object::of(plugin).and_then(|object| object.inner_extension::<clap_plugin_state>(CLAP_EXT_STATE));
-        !stream.is_null() && inner.and_then(|inner| inner.save).is_some_and(|save| save(plugin, stream))
-    }
+    // SAFETY: as the host called us.
+    let (object, stream) = unsafe { (Object::of(plugin), stream.as_ref()) };
+    let (Some(object), Some(stream)) = (object, stream) else { return false };
+    // SAFETY: the host's stream, valid for this call.
+    unsafe { stream::write(stream, &project::save(&object.shared)) }
 }
 
 unsafe extern "C" fn state_load(plugin: *const clap_plugin, stream: *const clap_istream) -> bool {
-    // SAFETY: as the host called us, and this is that extension.
-    unsafe {
-        let Some(object) = Object::of(plugin) else { return false };
-        let inner = object.inner_extension::<clap_plugin_state>(CLAP_EXT_STATE).and_then(|inner| inner.load);
-        let loaded = !stream.is_null() && inner.is_some_and(|load| load(plugin, stream));
-        if let (true, Some(after_init)) = (loaded, object.after_init.get()) {
-            after_init.host.latency_may_have_changed(&object.shared);
-        }
-        loaded
+    // SAFETY: as the host called us.
+    let (object, stream) = unsafe { (Object::of(plugin), stream.as_ref()) };
+    let (Some(object), Some(stream)) = (object, stream) else { return false };
+    // SAFETY: the host's stream, valid for this call.
+    let Some(bytes) = (unsafe { stream::read(stream) }) else { return false };
+    if project::load(&object.shared, &bytes).is_err() {
+        return false;
     }
+    if let Some(after_init) = object.after_init.get() {
+        after_init.host.values_have_changed();
+        after_init.host.latency_may_have_changed(&object.shared);
+    }
+    true
 }

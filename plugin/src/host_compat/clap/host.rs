@@ -9,7 +9,7 @@ use clap_sys::events::{
     clap_event_param_value, clap_output_events,
 };
 use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_host_latency};
-use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_host_params};
+use clap_sys::ext::params::{CLAP_EXT_PARAMS, CLAP_PARAM_RESCAN_VALUES, clap_host_params};
 use clap_sys::ext::state::{CLAP_EXT_STATE, clap_host_state};
 use clap_sys::host::clap_host;
 
@@ -77,6 +77,15 @@ impl Host {
         if let Some(changed) = unsafe { self.latency.as_ref() }.and_then(|latency| latency.changed) {
             // SAFETY: main thread, being activated.
             unsafe { changed(self.host) };
+        }
+    }
+
+    /// `params.rescan()`: a project was loaded. On the main thread.
+    pub(super) fn values_have_changed(&self) {
+        // SAFETY: null or the host's extension.
+        if let Some(rescan) = unsafe { self.params.as_ref() }.and_then(|params| params.rescan) {
+            // SAFETY: main thread.
+            unsafe { rescan(self.host, CLAP_PARAM_RESCAN_VALUES) };
         }
     }
 

@@ -15,7 +15,7 @@ use vst3::Steinberg::{kInvalidArgument, kResultFalse, kResultOk, tresult};
 
 use super::class::Object;
 use crate::host_compat::buses::{Buses, Channels, HostBus, MAX_OUTPUTS};
-use crate::host_compat::events::{Change, Events, ParamTable};
+use crate::host_compat::events::{Change, Events, Source};
 
 /// What the audio thread keeps between blocks.
 #[derive(Default)]
@@ -51,13 +51,12 @@ impl<P: Vst3Plugin> Object<P> {
         };
         let AudioSide { buses, events } = &mut *audio;
         let frames = usize::try_from(data.numSamples).unwrap_or(0);
-        events.clear();
         // SAFETY: null or the host's list, valid for this call.
-        unsafe { collect(events, &self.table, data.inputParameterChanges, frames) };
-        let mut done = 0;
+        let changes = unsafe { HostChanges::new(data.inputParameterChanges) };
+        events.begin(&self.shared, &self.table, &changes, frames);
         if frames == 0 || data.numOutputs <= 0 || data.outputs.is_null() {
             // Parameters only.
-            events.apply_until(&self.shared, usize::MAX, &mut done);
+            events.apply_until(&self.shared, &self.table, &changes, usize::MAX);
             return kResultOk;
         }
         let Ok(arrangement) = self.arrangement.try_lock().map(|arrangement| *arrangement) else {
@@ -76,7 +75,7 @@ impl<P: Vst3Plugin> Object<P> {
         let mut result = kResultOk;
         let mut at = 0;
         while at < frames {
-            let next = events.apply_until(&self.shared, at, &mut done).unwrap_or(frames);
+            let next = events.apply_until(&self.shared, &self.table, &changes, at).unwrap_or(frames);
             let end = next.min(frames).min(at.saturating_add(buses.longest()));
             let mut here = context.map(|context| moved(context, at, rate_hz));
             self.shared.set_carried(at > 0);
@@ -167,23 +166,31 @@ fn moved(context: &ProcessContext, frames: usize, rate_hz: f64) -> ProcessContex
     moved
 }
 
-/// Reads the host's parameter changes.
-///
-/// # Safety
-/// `changes` is null or the host's object.
-unsafe fn collect(events: &mut Events, table: &ParamTable, changes: *mut IParameterChanges, frames: usize) {
-    // SAFETY: null or the host's object.
-    let Some(changes) = (unsafe { ComRef::from_raw(changes) }) else { return };
-    // SAFETY: the host's object, its own counts, and places of ours to write to.
-    unsafe {
-        for queue in 0..changes.getParameterCount() {
-            let Some(queue) = ComRef::from_raw(changes.getParameterData(queue)) else { continue };
-            let id = queue.getParameterId();
-            for point in 0..queue.getPointCount() {
-                let (mut frame, mut value) = (0, 0.0);
-                if queue.getPoint(point, &mut frame, &mut value) == kResultOk {
-                    let change = Change::Set((value as f32).clamp(0.0, 1.0));
-                    events.push(table, id, i64::from(frame), frames, change);
+/// A host's parameter changes for one block.
+struct HostChanges(*mut IParameterChanges);
+
+impl HostChanges {
+    /// # Safety
+    /// `changes` is null or the host's object, valid as long as this is.
+    unsafe fn new(changes: *mut IParameterChanges) -> Self {
+        Self(changes)
+    }
+}
+
+impl Source for HostChanges {
+    fn each(&self, take: &mut dyn FnMut(u32, i64, Change)) {
+        // SAFETY: null or the host's object, by the promise of `new`.
+        let Some(changes) = (unsafe { ComRef::from_raw(self.0) }) else { return };
+        // SAFETY: the host's object, its own counts, and places of ours to write to.
+        unsafe {
+            for queue in 0..changes.getParameterCount() {
+                let Some(queue) = ComRef::from_raw(changes.getParameterData(queue)) else { continue };
+                let id = queue.getParameterId();
+                for point in 0..queue.getPointCount() {
+                    let (mut frame, mut value) = (0, 0.0);
+                    if queue.getPoint(point, &mut frame, &mut value) == kResultOk {
+                        take(id, i64::from(frame), Change::Set((value as f32).clamp(0.0, 1.0)));
+                    }
                 }
             }
         }

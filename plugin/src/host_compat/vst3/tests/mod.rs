@@ -2,6 +2,7 @@
 //! names. The engine plays the mix at its latency, since there is no server here.
 
 mod click;
+mod controller;
 mod host;
 
 use std::sync::Arc;

@@ -16,6 +16,11 @@
 //! | host automation is passed on to a worker thread from the audio thread, with a system call | every VST3 host on Linux | `events` applies parameters itself; nice-plug sees none |
 //! | CLAP: an event behind the block's end cuts buffers behind their end | a careless host | `events` clamps |
 //! | `main_output_name()` gives the main input's name | JACK in the standalone | `classes` names neither |
+//! | one value of an unknown kind loses all settings of a project, or refuses it; faders are set beyond their ends | a project of a later version, or a damaged one | `project` reads and writes all of it, `values` sets |
+//! | a parameter that is held at its end by a modulation forgets what it is set to | a CLAP host that modulates | `values` takes the modulation off meanwhile |
+//! | VST3: the controller forgets what it is told while audio runs | the validator of the VST3 SDK (*Parameter Bypass persistence*) | `vst3::controller` answers with the host's word until the processor has it |
+//! | denormals are flushed by a feature of its own only, as results but not as input | clap-validator | `denormals`, around all that is played |
+//! | a choice is only known in capital and small letters as we write it | a host's text field | `values::typed` |
 //! | loading a state tells nobody that the latency changed | every host with two budgets | `vst3::class`, `clap::extensions` |
 //! | calls from the editor's own thread | every VST3 host on Linux | `vst3::handler`, through the host's run loop |
 #![allow(unsafe_code)] // COM and C interfaces; every block says why it is sound.

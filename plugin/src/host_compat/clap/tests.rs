@@ -42,6 +42,8 @@ struct Noticed {
 struct Desk {
     plugin: *const clap_plugin,
     noticed: Box<Noticed>,
+    /// As many events are taken from it in one block.
+    room: std::cell::Cell<usize>,
     _host: Box<clap_host>,
 }
 
@@ -106,7 +108,7 @@ impl Desk {
             assert!((*plugin).init.unwrap()(plugin));
             plugin
         };
-        Self { plugin, noticed, _host: host }
+        Self { plugin, noticed, room: std::cell::Cell::new(usize::MAX), _host: host }
     }
 
     fn object(&self) -> &Object {
@@ -154,7 +156,7 @@ impl Desk {
             size: Some(count),
             get: Some(event),
         };
-        let told = Mutex::new(Vec::new());
+        let told = Told { events: Mutex::new(Vec::new()), room: self.room.get() };
         let out = clap_output_events { ctx: (&raw const told).cast_mut().cast(), try_push: Some(push) };
         let block = clap_process {
             steady_time: -1,
@@ -169,7 +171,7 @@ impl Desk {
         };
         // SAFETY: everything in it lives until the call is over.
         let status = unsafe { (*self.plugin).process.unwrap()(self.plugin, &block) };
-        Played { status, main: memory.swap_remove(0), told: told.into_inner().unwrap() }
+        Played { status, main: memory.swap_remove(0), told: told.events.into_inner().unwrap() }
     }
 }
 
@@ -212,10 +214,22 @@ unsafe extern "C" fn event(list: *const clap_input_events, index: u32) -> *const
     (&raw const unsafe { given(list) }[index as usize]).cast()
 }
 
+/// What the plugin tells, in a list with so much room.
+struct Told {
+    events: Mutex<Vec<u16>>,
+    room: usize,
+}
+
 unsafe extern "C" fn push(list: *const clap_output_events, event: *const clap_event_header) -> bool {
     // SAFETY: `play` put the list there.
-    unsafe { (*(*list).ctx.cast::<Mutex<Vec<u16>>>()).lock().unwrap().push((*event).type_) };
-    true
+    let told = unsafe { &*(*list).ctx.cast::<Told>() };
+    let mut events = told.events.lock().unwrap();
+    let fits = events.len() < told.room;
+    if fits {
+        // SAFETY: the plugin's event.
+        events.push(unsafe { (*event).type_ });
+    }
+    fits
 }
 
 fn value(id: u32, time: u32, value: f64) -> clap_event_param_value {
@@ -360,5 +374,13 @@ fn gestures_reach_the_host_in_order_and_pairs() {
     assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair);
     shared.tell(News::End(1));
     assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, [0_u16; 0], "an end without a beginning");
+    // A list without room loses nothing.
+    for room in [0, 1, 2] {
+        desk.room.set(room);
+        [News::Begin(1), News::Value(1, 0.5), News::End(1)].map(|news| shared.tell(news));
+        assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair[..room]);
+        desk.room.set(usize::MAX);
+        assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair[room..]);
+    }
     desk.deactivate();
 }

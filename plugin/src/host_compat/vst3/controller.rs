@@ -17,6 +17,11 @@ use crate::host_compat::values;
 /// What a host may have typed: as long as its own texts are, 128 units.
 const MOST_UNITS: usize = 128;
 
+/// A number that nice-plug can calculate with; it subtracts from what are no parameter's values, too.
+fn sound(value: ParamValue) -> ParamValue {
+    if value.is_nan() { 0.0 } else { value.clamp(-1e6, 1e6) }
+}
+
 /// A host's text; `None` where there is none.
 ///
 /// # Safety
@@ -95,13 +100,13 @@ impl<P: Vst3Plugin> IEditControllerTrait for Object<P> {
     }
 
     unsafe fn normalizedParamToPlain(&self, id: ParamID, value: ParamValue) -> ParamValue {
-        let value = if value.is_nan() { 0.0 } else { value };
+        let value = sound(value);
         // SAFETY: forwarded as the host called it.
         unsafe { self.inner.normalizedParamToPlain(id, value) }
     }
 
     unsafe fn plainParamToNormalized(&self, id: ParamID, value: ParamValue) -> ParamValue {
-        let value = if value.is_nan() { 0.0 } else { value };
+        let value = sound(value);
         // SAFETY: forwarded as the host called it.
         unsafe { self.inner.plainParamToNormalized(id, value) }
     }

@@ -4,7 +4,8 @@
 //! - `classes`: the classes, as nice-plug's `Plugin`.
 //! - `host_compat`: what hosts get to see, around nice-plug's wrappers; all `unsafe` is in there.
 //! - `params`, `click_params`, `settings`, `look`: what a project keeps.
-//! - `shared`: what the parties of one instance share; `automation`: who moved what.
+//! - `shared`: what the parties of one instance share; `automation`: who moved what; `handoff`: another engine for the
+//!   audio thread.
 //! - `editor`: the window.
 //! - `unload`: leaving the host's process.
 
@@ -12,6 +13,7 @@ pub mod automation;
 pub mod classes;
 pub mod click_params;
 pub mod editor;
+pub mod handoff;
 pub mod host_compat;
 pub mod look;
 pub mod params;

@@ -33,6 +33,7 @@ mod session;
 pub mod settings;
 mod shared;
 mod song;
+mod switch;
 pub mod view;
 
 pub use checkup::{Check, Finding, Verdict};

@@ -4,7 +4,10 @@
 //! leaves the mix where it is, since nothing of it may be lost. This module must not look into packets.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Release},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,8 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 pub(crate) struct Supervisor {
     /// As last ordered; each attempt takes a copy.
     pub(crate) config: Arc<Mutex<LinkConfig>>,
+    /// Told to others: how many changes are in force.
+    pub(crate) in_force: Arc<AtomicU64>,
     pub(crate) rings: Rings,
     pub(crate) orders: watch::Receiver<Orders>,
     pub(crate) state: Arc<watch::Sender<LinkState>>,
@@ -61,6 +66,8 @@ impl Supervisor {
             let mut endpoints = Vec::new();
             let start = Instant::now();
             let hold = !is_live(config.open.mode);
+            // From here on nothing drains the ring that a reliable link must not lose.
+            self.in_force.store(orders.changes, Release);
             let dialling = dial::dial(&config, start, &mut endpoints);
             let dialling = unless_changed(dialling, self.orders.clone(), orders.changes);
             let Some(dialled) = self.while_idle(dialling, hold).await else {

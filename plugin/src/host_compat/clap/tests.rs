@@ -1,6 +1,8 @@
 //! The CLAP object driven as hosts drive it, through its functions. Each test fails without the work-around it
 //! names. The engine plays the mix at its latency, since there is no server here.
 
+mod unwritten;
+
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -65,6 +65,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
             unsafe { self.inner.setBusArrangements(&mut input, 1, all.as_mut_ptr(), asked.count as int32) };
         if result == kResultOk {
             *lock(&self.arrangement) = asked;
+            self.layout.set(asked.layout());
         }
         result
     }

@@ -3,6 +3,7 @@
 
 mod click;
 mod host;
+mod unwritten;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The audio thread's engine: one block of the mix in, one block of what was `latency_frames` ago out.
 //!
-//! In a live session nothing here allocates, locks, waits, logs or makes a system call. It knows no clock: how fast
-//! the host calls is judged elsewhere.
+//! Nothing here allocates, locks or logs; in a live session nothing waits or makes a system call either. It knows no
+//! clock: how fast the host calls is judged elsewhere.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 

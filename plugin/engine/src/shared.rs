@@ -1,5 +1,5 @@
 //! What the audio thread, the network and the main thread share of one activation: atomics, and behind locks only
-//! what the audio thread never touches in a live session.
+//! what the audio thread never touches.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,

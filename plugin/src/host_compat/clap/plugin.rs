@@ -261,8 +261,3 @@ unsafe extern "C" fn on_main_thread(plugin: *const clap_plugin) {
         unsafe { inner(plugin) };
     }
 }
-
-/// Each of our locks holds plain data that is never left half done.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}

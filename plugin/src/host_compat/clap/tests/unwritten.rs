@@ -9,7 +9,6 @@ use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process}
 
 use super::{Desk, LATENCY};
 use crate::host_compat::buses::MAX_OUTPUTS;
-use crate::host_compat::clap::plugin::lock;
 
 const FRAMES: usize = 96;
 /// What lies in every output before.
@@ -78,7 +77,7 @@ fn a_refused_block_is_silent() {
     desk.activate();
     {
         // Another thread of the host is in there.
-        let _busy = lock(&desk.object().audio);
+        let _busy = desk.object().audio.lock().unwrap();
         assert_silent(play(&desk, &all, 32), CLAP_PROCESS_ERROR);
     }
     // Nobody agreed on 64 bits.

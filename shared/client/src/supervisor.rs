@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use quinn::Endpoint;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
@@ -54,6 +55,15 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Runs until the link is closed.
     pub(crate) async fn run(mut self) {
+        let endpoints = self.until_stopped().await;
+        // The rings are megabytes, and saying goodbye takes up to half a second: whoever activates again and again
+        // would hold a pile of them.
+        drop(self);
+        close(endpoints).await;
+    }
+
+    /// Gives the endpoints that are left to be closed.
+    async fn until_stopped(&mut self) -> Vec<Endpoint> {
         let (mut attempt, mut epoch, mut sessions) = (0, 0, 0_u64);
         let mut last_error = None;
         while !self.stopped() {
@@ -71,8 +81,7 @@ impl Supervisor {
             let dialling = dial::dial(&config, start, &mut endpoints);
             let dialling = unless_changed(dialling, self.orders.clone(), orders.changes);
             let Some(dialled) = self.while_idle(dialling, hold).await else {
-                close(endpoints).await;
-                return;
+                return endpoints;
             };
             let next = match dialled {
                 Some(Ok(dialled)) => {
@@ -84,7 +93,7 @@ impl Supervisor {
                     self.state.send_replace(LinkState::Live(dialled.opened.clone()));
                     add(&self.counters.reconnects, u64::from(sessions > 0));
                     sessions += 1;
-                    let Self { rings, orders, counters, .. } = &mut self;
+                    let Self { rings, orders, counters, .. } = self;
                     let ended =
                         streaming::run(&config, dialled, rings, orders, counters, &mut epoch, start).await;
                     attempt = 0;
@@ -92,10 +101,7 @@ impl Supervisor {
                         self.backoff.reset();
                     }
                     match ended {
-                        Ended::Stopped => {
-                            close(endpoints).await;
-                            return;
-                        }
+                        Ended::Stopped => return endpoints,
                         Ended::Changed => self.at_once(&mut last_error),
                         Ended::Broken(error) if hold => self.failed(LinkError::Interrupted(Box::new(error))),
                         Ended::Broken(error) => self.failed_or_again(error, &mut last_error),
@@ -118,10 +124,11 @@ impl Supervisor {
             let hold = hold && next.is_some();
             // Closing takes up to a moment; the ring goes on being drained meanwhile.
             if self.while_idle(close(endpoints), hold).await.is_none() {
-                return;
+                break;
             }
             self.wait(next, orders, hold).await;
         }
+        Vec::new()
     }
 
     /// Something else is wanted: what went wrong before says nothing about it.

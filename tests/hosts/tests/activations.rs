@@ -13,7 +13,7 @@ use rehearsekit_host_tests::{
 use serde_json::json;
 
 const RATE: u32 = 48_000;
-const ACTIVATIONS: u64 = 1_000;
+const ACTIVATIONS: u64 = 10_000;
 /// Names and caches of the C library, and what grows once.
 const WARM: u64 = 500;
 /// An activation whose memory stays leaves kilobytes; a list that has doubled once leaves next to nothing of each.
@@ -45,14 +45,19 @@ fn resident_kilobytes() -> u64 {
 fn stay_flat(name: &str, mut activate: impl FnMut()) {
     (0..WARM).for_each(|_| activate());
     let (before, resident) = (settled_bytes(), resident_kilobytes());
-    let began = Instant::now();
-    (0..ACTIVATIONS).for_each(|_| activate());
+    let (began, mut peak) = (Instant::now(), 0);
+    for _ in 0..ACTIVATIONS {
+        activate();
+        peak = peak.max(guard::live_bytes().unwrap());
+    }
     let seconds = began.elapsed().as_secs_f64();
     let (after, resident_after) = (settled_bytes(), resident_kilobytes());
     let figures = json!({
         "activations": ACTIVATIONS,
         "seconds": seconds,
         "live_bytes": [before, after],
+        // What links hold that are still saying goodbye.
+        "live_bytes_at_most": peak,
         "resident_kilobytes": [resident, resident_after],
     });
     println!("{name}: {figures}");

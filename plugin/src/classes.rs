@@ -210,7 +210,7 @@ impl<K: Kind> Plugin for RehearseKit<K> {
         self.shared.gestures.passed(frames);
         match status {
             // What is under way must still come out: no host may put us to sleep before.
-            Status::Ok => ProcessStatus::Tail(self.shared.running_latency_frames().unwrap_or(0)),
+            Status::Ok => ProcessStatus::Tail(self.shared.tail_frames()),
             Status::OfflineFailed => ProcessStatus::Error("the bounce cannot be exact; see the editor"),
         }
     }

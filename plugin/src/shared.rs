@@ -168,6 +168,12 @@ impl Shared {
         (frames != NO_ENGINE).then_some(frames)
     }
 
+    /// For how many frames there is sound after the input has ended: what is under way must come out. Any thread.
+    /// (nice-plug would look at what the last block said, behind a lock that the audio thread takes with each.)
+    pub fn tail_frames(&self) -> u32 {
+        self.running_latency_frames().unwrap_or(0)
+    }
+
     /// What the host activated us with; `None` while it has not.
     pub fn setup(&self) -> Option<AudioSetup> {
         *lock(&self.setup)

@@ -180,11 +180,6 @@ impl AudioEngine {
         self.offline.begin(offline, &self.run);
     }
 
-    /// Whether this is an offline render.
-    pub fn is_offline(&self) -> bool {
-        self.offline.is_on()
-    }
-
     fn has_failed(&self) -> bool {
         self.offline.has_failed()
     }

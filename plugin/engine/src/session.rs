@@ -87,7 +87,8 @@ pub(crate) fn set_mode(open: &mut OpenRequest, setup: &AudioSetup, latency_frame
     // A bounce waits within a block until all of it is there, so a large block (pedalboard's 8192 frames) costs no
     // latency; counted, it would make a server refuse a budget that holds live.
     let host_block_frames = if setup.offline { SLOT_FRAMES as u32 } else { setup.max_block_frames };
-    let block_frames = host_block_frames.max(SLOT_FRAMES as u32).div_ceil(Decimation::for_host(rate).factor());
+    let block_frames =
+        host_block_frames.max(SLOT_FRAMES as u32).div_ceil(Decimation::for_host(rate).factor());
     open.block_frames = block_frames.clamp(1, MAX_BLOCK_FRAMES);
     // What budgets buy is a question of live playing, and a bounce's small block would give another answer.
     open.wanted_offers_frames =

@@ -4,12 +4,7 @@
 use rehearsekit_audio::SampleRate;
 use rehearsekit_client::{LinkRemote, LinkState};
 
-use crate::{
-    instance::AudioSetup,
-    offline::Order,
-    session,
-    shared::Run,
-};
+use crate::{instance::AudioSetup, offline::Order, session, shared::Run};
 
 /// What has to happen before an order is carried out.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +69,8 @@ impl Switch {
         if offline != self.setup.offline {
             self.setup.offline = offline;
             let Self { setup, rate, latency_frames, .. } = self;
-            let number = remote
-                .change(|config| session::set_mode(&mut config.open, setup, *latency_frames, *rate));
+            let number =
+                remote.change(|config| session::set_mode(&mut config.open, setup, *latency_frames, *rate));
             return Pending::Change(number);
         }
         let has_failed = |state: &LinkState| matches!(state, LinkState::Failed(_));

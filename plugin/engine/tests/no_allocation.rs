@@ -50,8 +50,7 @@ fn process_and_reset_allocate_nothing() {
     let deaf = Deaf::new();
     let instance = Instance::new(deaf.settings());
     let setup = AudioSetup::new(48_000, 1_024, false);
-    let mut engine =
-        instance.activate(AudioSetup { offline_patience: Duration::from_millis(1), ..setup });
+    let mut engine = instance.activate(AudioSetup { offline_patience: Duration::from_millis(1), ..setup });
     let mut size = sizes(7, 5_000);
     let mut buffers = vec![[vec![0.0f32; 5_000], vec![0.0f32; 5_000]]; STRIPS + 1];
     let mut mixer = Mixer::default();

@@ -135,9 +135,10 @@ impl Player {
         self.played
     }
 
-    /// Starts over.
+    /// Starts over; on the audio thread, so this is watched, too.
     pub fn reset(&mut self) {
-        self.processor.reset();
+        let ((), offences) = guard::watch(|| self.processor.reset());
+        assert!(!self.is_watched || offences.is_empty(), "in a reset at {}: {offences:?}", self.played);
     }
 
     /// One block.

@@ -52,8 +52,7 @@ fn factory() -> ComPtr<IPluginFactory> {
         };
         let enter: extern "C" fn(*mut c_void) -> bool = std::mem::transmute(find(c"ModuleEntry"));
         assert!(enter(library));
-        let get: extern "system" fn() -> *mut IPluginFactory =
-            std::mem::transmute(find(c"GetPluginFactory"));
+        let get: extern "system" fn() -> *mut IPluginFactory = std::mem::transmute(find(c"GetPluginFactory"));
         ComPtr::from_raw(get()).unwrap()
     }
 }

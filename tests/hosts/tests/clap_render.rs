@@ -6,7 +6,7 @@ use clack_extensions::render::{PluginRender, RenderMode};
 use clack_host::prelude::PluginInstance;
 use rehearsekit_host_tests::{
     clap_host::Host,
-    player::{Player, sizes},
+    player::{Player, Playhead, sizes},
     server::Server,
     songs::{Stereo, bits, music, peak},
     track::{MAIN, STEMS, Track},
@@ -51,7 +51,11 @@ fn a_bounce_that_begins_while_it_is_active_is_a_bounce() {
         }
         track.set_offline(false);
     }
-    assert_eq!(track.log.restarts.load(std::sync::atomic::Ordering::SeqCst), 0, "nothing has to be restarted");
+    assert_eq!(
+        track.log.restarts.load(std::sync::atomic::Ordering::SeqCst),
+        0,
+        "nothing has to be restarted"
+    );
 }
 
 /// The audio thread asks nobody for anything while the main thread changes its mind, and every output is written
@@ -75,6 +79,16 @@ fn the_mode_may_change_while_audio_runs() {
                     let frames = size();
                     let next = player.played();
                     player.automation.push((next, ids[fine % ids.len()], (fine % 2) as f64));
+                    let position = if fine % 23 == 0 { -5_000 } else { next as i64 };
+                    player.playhead = Some(Playhead {
+                        playing: fine % 7 != 0,
+                        position,
+                        tempo: 120.0,
+                        beats: position as f64,
+                    });
+                    if (fine + failed) % 101 == 100 {
+                        player.reset();
+                    }
                     match player.block([&song[0][..frames], &song[1][..frames]]) {
                         Ok(_) => fine += 1,
                         Err(_) => failed += 1,

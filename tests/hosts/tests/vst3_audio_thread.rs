@@ -30,13 +30,19 @@ fn nothing_is_allocated_and_nobody_is_asked_whatever_changes() {
         let mut plugin = Vst3::new(class);
         plugin.configure(&[("server", UNTRUSTED.into()), ("budget_millis", 100.0.into())]);
         plugin.activate(RATE, 512, false);
-        let ids = ["Bypass", "Vocals Gain", "Drums Mute", "Other Solo", "Part"].map(|name| plugin.param(name));
+        let ids =
+            ["Bypass", "Vocals Gain", "Drums Mute", "Other Solo", "Part"].map(|name| plugin.param(name));
         let song = music(2_048, RATE);
         let (mut size, mut position, mut failed) = (sizes(5, 2_048), 0, 0);
         for number in 0..3_000_usize {
+            if number % 500 == 250 {
+                // A project with another latency is opened, and the host does not activate anew, as those made with JUCE.
+                plugin.configure(&[("budget_millis", (50.0 + number as f64 / 100.0).into())]);
+            }
             let frames = size();
             let offline = number / 100 % 3 == 2;
-            let change = |at: usize| (ids[(number + at) % ids.len()], (at * 40) as i32, (number % 3) as f64 / 2.0);
+            let change =
+                |at: usize| (ids[(number + at) % ids.len()], (at * 40) as i32, (number % 3) as f64 / 2.0);
             let changes: Vec<_> = (0..number % 4).map(change).collect();
             position = if number % 37 == 0 { -4_000 } else { position + frames as i64 };
             let outputs = [plugin.outputs, 1, 0][number / 7 % 3];

@@ -1,6 +1,6 @@
 //! Extensions in front of nice-plug's: parameters (it panics at index = count, and takes events for the audio
 //! thread's), latency (what the settings say), state (another latency wants a restart), render (it waits for a restart
-//! where it should follow). All others are its own.
+//! where it should follow), tail (it locks). All others are its own.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -11,6 +11,7 @@ use clap_sys::ext::render::{
     CLAP_EXT_RENDER, CLAP_RENDER_OFFLINE, CLAP_RENDER_REALTIME, clap_plugin_render, clap_plugin_render_mode,
 };
 use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
 use clap_sys::id::clap_id;
 use clap_sys::plugin::clap_plugin;
 use clap_sys::stream::{clap_istream, clap_ostream};
@@ -34,6 +35,8 @@ impl Object {
             (&raw const STATE).cast()
         } else if name == CLAP_EXT_RENDER {
             (&raw const RENDER).cast()
+        } else if name == CLAP_EXT_TAIL {
+            (&raw const TAIL).cast()
         } else {
             // SAFETY: as the host called us.
             self.inner.get_extension.map_or(std::ptr::null(), |get| unsafe { get(plugin, id) })
@@ -53,6 +56,13 @@ impl Object {
             unsafe { set(plugin, mode) };
         }
     }
+}
+
+static TAIL: clap_plugin_tail = clap_plugin_tail { get: Some(tail_get) };
+
+unsafe extern "C" fn tail_get(plugin: *const clap_plugin) -> u32 {
+    // SAFETY: as the host called us.
+    unsafe { Object::of(plugin) }.map_or(0, |object| object.shared.tail_frames())
 }
 
 static RENDER: clap_plugin_render = clap_plugin_render {

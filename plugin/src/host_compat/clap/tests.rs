@@ -15,6 +15,7 @@ use clap_sys::events::{
 use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_host_latency, clap_plugin_latency};
 use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_host_params, clap_plugin_params};
 use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
 use clap_sys::host::clap_host;
 use clap_sys::plugin::clap_plugin;
 use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process};
@@ -265,6 +266,9 @@ fn the_latency_changes_inside_of_activate_and_nowhere_else() {
     desk.activate();
     let noticed = &desk.noticed;
     assert_eq!(desk.latency(), LATENCY as u32);
+    let tail = desk.extension::<clap_plugin_tail>(CLAP_EXT_TAIL);
+    // SAFETY: as a host calls it.
+    assert_eq!(unsafe { tail.get.unwrap()(desk.plugin) }, LATENCY as u32, "what is under way comes out");
     desk.object().shared.change_settings(|settings| settings.budget_millis = 100.0);
     desk.object().shared.tell(News::Settings);
     assert_eq!(noticed.restarts.load(Ordering::Relaxed), 1);

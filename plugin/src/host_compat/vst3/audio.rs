@@ -134,8 +134,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
     }
 
     unsafe fn getTailSamples(&self) -> uint32 {
-        // SAFETY: forwarded as the host called it.
-        unsafe { self.inner.getTailSamples() }
+        self.shared.tail_frames()
     }
 }
 

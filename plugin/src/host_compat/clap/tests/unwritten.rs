@@ -2,9 +2,7 @@
 //! channels and buses that nobody agreed on.
 
 use clap_sys::audio_buffer::clap_audio_buffer;
-use clap_sys::ext::render::{
-    CLAP_EXT_RENDER, CLAP_RENDER_OFFLINE, CLAP_RENDER_REALTIME, clap_plugin_render,
-};
+use clap_sys::ext::render::{CLAP_EXT_RENDER, CLAP_RENDER_OFFLINE, CLAP_RENDER_REALTIME, clap_plugin_render};
 use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process};
 
 use super::{Desk, LATENCY};
@@ -38,7 +36,11 @@ fn play(desk: &Desk, outputs: &[usize], bits: usize) -> (i32, Vec<f64>) {
         .map(|&channels| {
             let (narrow, wide) = (narrow_pointers[at..].as_mut_ptr(), wide_pointers[at..].as_mut_ptr());
             at += channels;
-            if bits == 64 { bus(nowhere, wide, channels) } else { bus(narrow, std::ptr::null_mut(), channels) }
+            if bits == 64 {
+                bus(nowhere, wide, channels)
+            } else {
+                bus(narrow, std::ptr::null_mut(), channels)
+            }
         })
         .collect();
     let block = clap_process {

@@ -91,6 +91,36 @@ pub(crate) fn are_flushed() -> bool {
     result.to_bits() == 0 && input.to_bits() == 0
 }
 
+/// A class that looks at the flag where a block is played.
+#[cfg(test)]
+pub(crate) mod probe {
+    use std::cell::Cell;
+
+    use rehearsekit_plugin_engine::Transport;
+
+    use crate::classes::Kind;
+    use crate::shared::Shared;
+
+    thread_local! {
+        /// What it saw in the last block that was played on this thread.
+        pub(crate) static SEEN: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    pub(crate) struct Probe;
+
+    impl Kind for Probe {
+        const NAME: &'static str = "Probe";
+        const STEMS: bool = false;
+        const VST3_ID: [u8; 16] = *b"RehearseKitProbe";
+        const CLAP_ID: &'static str = "org.rehearsekit.probe";
+        const DESCRIPTION: &'static str = "Looks whether denormals are zero";
+
+        fn feed(_shared: &Shared, _left: &mut [f32], _right: &mut [f32], _playhead: &mut Transport) {
+            SEEN.set(Some(super::are_flushed()));
+        }
+    }
+}
+
 #[cfg(test)]
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tests {

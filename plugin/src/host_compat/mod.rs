@@ -8,6 +8,9 @@
 //! | fewer buses than declared are read past the end | DawDreamer | the same |
 //! | VST3: `setupProcessing` hands on the process mode of the call before | every bounce | `vst3::audio` calls it twice |
 //! | none of nice-plug's: a host that bounces says so in `process()` alone | Ardour's export, which was the bridged mix | `vst3::process` follows it |
+//! | CLAP: `render.set` while active waits for a restart, and meanwhile the bounce is live | hosts that bounce at once | `clap::extensions` sets it, the next block follows |
+//! | the tail is kept behind a lock that the audio thread takes with each block | a host that asks for it while it plays | `Shared::tail_frames` |
+//! | outputs are left unwritten where a block is refused, or beyond what was agreed | a loop of old sound | `vst3::process`, `clap::process` write silence |
 //! | none of nice-plug's: transport and automation are told for what comes out, not for what goes in | Ardour: click and automation were late by the latency | `vst3::class` knows it by its name, the engine waits no longer |
 //! | VST3: `setBusArrangements` compares auxiliary buses with an offset of one | a mono track in any host | `vst3::audio` decides by itself |
 //! | VST3: `getParameterInfo` at index = count panics | a host that counts too far | `vst3::controller` checks first |

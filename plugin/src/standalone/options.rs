@@ -15,7 +15,7 @@ Usage: rehearsekit-standalone [OPTIONS]
   --loop               play the file again and again
   --server HOST:PORT   the server; default 127.0.0.1:7433
   --model NAME         the model; default the server's
-  --budget MILLIS      the latency; default 250
+  --budget TIME        the latency, 1ms to 20s; default 250ms
   --tempo BPM          click at this tempo, with the song's beginning as the one
   --count-in BARS      click so many bars of four before the song
 
@@ -145,6 +145,9 @@ mod tests {
         assert_eq!(read.backend, ["-p", "256"]);
         let read = options(&["--tempo", "92.5", "--count-in=2"]);
         assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
+        let read = options(&["--tempo=92,5 BPM", "--count-in", "2 bars", "--budget", "1,5 S", "-r", "44,1 khz"]);
+        assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
+        assert_eq!((read.budget_millis, read.rate_hz), (Some(1_500.0), Some(44_100)));
     }
 
     #[test]
@@ -158,7 +161,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_said() {
         let refused = |words: &[&str]| read(words.iter().map(|w| (*w).to_owned()).collect()).unwrap_err();
-        assert!(refused(&["--budget", "soon"]).contains("milliseconds"));
+        for budget in ["soon", "0", "nan", "inf", "1e39"] {
+            assert!(refused(&["--budget", budget]).contains("like 250ms or 1.5s"), "{budget}");
+        }
         assert!(refused(&["--tempo", "1000"]).contains("20 to 400"));
         assert!(refused(&["--count-in", "-1"]).contains("bars"));
         assert!(refused(&["--file"]).contains("--file"));

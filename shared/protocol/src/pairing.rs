@@ -65,7 +65,8 @@ impl FromStr for PairingCode {
 
     /// Eight digits; spaces, hyphens, dashes and dots between them are ignored.
     fn from_str(text: &str) -> Result<Self, PairingCodeError> {
-        let digits: Vec<u8> = typed::folded(text).bytes().filter(|byte| !b" -.\t".contains(byte)).take(DIGITS + 1).collect();
+        let digits: Vec<u8> =
+            typed::folded(text).bytes().filter(|byte| !b" -.\t".contains(byte)).take(DIGITS + 1).collect();
         if !digits.iter().all(u8::is_ascii_digit) {
             return Err(PairingCodeError);
         }
@@ -312,7 +313,8 @@ mod tests {
             assert_eq!(text.parse(), Ok(code.clone()));
             assert_eq!(code.digits().parse(), Ok(code));
         }
-        for text in [" 12 34-56.78", "1234–5678", "1234\u{2011}5678\u{200b}", "１２３４\u{a0}５６７８"] {
+        for text in [" 12 34-56.78", "1234–5678", "1234\u{2011}5678\u{200b}", "１２３４\u{a0}５６７８"]
+        {
             assert_eq!(text.parse(), Ok(PairingCode::from_number(12_345_678)), "{text:?}");
         }
         for bad in ["", "1234567", "123456789", "1234-567a", "１２３４５６７８"] {

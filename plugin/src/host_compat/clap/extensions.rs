@@ -1,13 +1,17 @@
 //! Extensions in front of nice-plug's: parameters (it panics at index = count, takes events for the audio thread's, and
 //! reads choices in one spelling only), latency (what the settings say), state (`project`; another latency wants a
-//! restart). All others are its own.
+//! restart), render (it waits for a restart where it should follow), tail (it locks). All others are its own.
 
 use std::ffi::{CStr, c_char, c_void};
 
 use clap_sys::events::{clap_input_events, clap_output_events};
 use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_plugin_latency};
 use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_param_info, clap_plugin_params};
+use clap_sys::ext::render::{
+    CLAP_EXT_RENDER, CLAP_RENDER_OFFLINE, CLAP_RENDER_REALTIME, clap_plugin_render, clap_plugin_render_mode,
+};
 use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
 use clap_sys::id::clap_id;
 use clap_sys::plugin::clap_plugin;
 use clap_sys::stream::{clap_istream, clap_ostream};
@@ -32,11 +36,61 @@ impl Object {
             (&raw const LATENCY).cast()
         } else if name == CLAP_EXT_STATE {
             (&raw const STATE).cast()
+        } else if name == CLAP_EXT_RENDER {
+            (&raw const RENDER).cast()
+        } else if name == CLAP_EXT_TAIL {
+            (&raw const TAIL).cast()
         } else {
             // SAFETY: as the host called us.
             self.inner.get_extension.map_or(std::ptr::null(), |get| unsafe { get(plugin, id) })
         }
     }
+}
+
+impl Object {
+    /// Tells nice-plug what is rendered, so that it activates for that. Not while active: it would ask for a restart.
+    pub(super) fn hand_on_mode(&self, plugin: *const clap_plugin) {
+        let offline = self.shared.mode().is_offline();
+        let mode = if offline { CLAP_RENDER_OFFLINE } else { CLAP_RENDER_REALTIME };
+        // SAFETY: after `init`, and this is that extension.
+        let render = unsafe { self.inner_extension::<clap_plugin_render>(CLAP_EXT_RENDER) };
+        if let Some(set) = render.and_then(|render| render.set) {
+            // SAFETY: our `plugin` has nice-plug's `plugin_data`.
+            unsafe { set(plugin, mode) };
+        }
+    }
+}
+
+static TAIL: clap_plugin_tail = clap_plugin_tail { get: Some(tail_get) };
+
+unsafe extern "C" fn tail_get(plugin: *const clap_plugin) -> u32 {
+    // SAFETY: as the host called us.
+    unsafe { Object::of(plugin) }.map_or(0, |object| object.shared.tail_frames())
+}
+
+static RENDER: clap_plugin_render = clap_plugin_render {
+    has_hard_realtime_requirement: Some(render_has_hard_realtime_requirement),
+    set: Some(render_set),
+};
+
+unsafe extern "C" fn render_has_hard_realtime_requirement(_plugin: *const clap_plugin) -> bool {
+    false
+}
+
+/// Followed from the next block on, active or not.
+unsafe extern "C" fn render_set(plugin: *const clap_plugin, mode: clap_plugin_render_mode) -> bool {
+    // SAFETY: as the host called us.
+    let Some(object) = (unsafe { Object::of(plugin) }) else { return false };
+    match mode {
+        CLAP_RENDER_OFFLINE => object.shared.set_offline(true),
+        CLAP_RENDER_REALTIME => {
+            object.shared.set_offline(false);
+            // Whatever a bounce waits for, nobody wants it any more.
+            object.shared.instance.cancel_offline();
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// nice-plug's parameter extension, and what belongs to it.

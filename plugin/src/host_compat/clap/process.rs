@@ -1,5 +1,6 @@
 //! One block of a CLAP host: buses completed, cut at parameter changes and transport events, played part by part
 //! through nice-plug. Runs on the audio thread: nothing here allocates, locks, waits, logs or makes a system call.
+//! However it ends, every sample of every output was written.
 
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
@@ -16,7 +17,7 @@ use clap_sys::plugin::clap_plugin;
 use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process, clap_process_status};
 
 use super::plugin::Object;
-use crate::host_compat::buses::{Buses, Channels, HostBus, Layout, MAX_OUTPUTS};
+use crate::host_compat::buses::{Buses, Channels, HostBus, Layout, MAX_OUTPUTS, silence};
 use crate::host_compat::events::{Change, Events, ParamTable, Source};
 use crate::shared::Shared;
 
@@ -138,17 +139,35 @@ impl Object {
         plugin: *const clap_plugin,
         block: &clap_process,
     ) -> clap_process_status {
-        let Some(after_init) = self.after_init.get() else { return CLAP_PROCESS_ERROR };
+        // SAFETY: as the host called us.
+        unsafe {
+            self.play_block(plugin, block).unwrap_or_else(|| {
+                finish(block, |_| false);
+                CLAP_PROCESS_ERROR
+            })
+        }
+    }
+
+    /// Plays the block; `None` where nothing was written.
+    ///
+    /// # Safety
+    /// As [`Self::process_block`].
+    unsafe fn play_block(
+        &self,
+        plugin: *const clap_plugin,
+        block: &clap_process,
+    ) -> Option<clap_process_status> {
+        let after_init = self.after_init.get()?;
         if !after_init.host.active.load(Ordering::Acquire) {
-            return CLAP_PROCESS_ERROR;
+            return None;
         }
         let mut audio = match self.audio.try_lock() {
             Ok(audio) => audio,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Two threads in one plugin at once: a host's mistake that must not become ours.
-            Err(TryLockError::WouldBlock) => return CLAP_PROCESS_ERROR,
+            Err(TryLockError::WouldBlock) => return None,
         };
-        let Ok(layout) = self.layout.try_lock().map(|layout| *layout) else { return CLAP_PROCESS_ERROR };
+        let layout = self.layout.get();
         let frames = block.frames_count as usize;
         let AudioSide { buses, events, transports } = &mut *audio;
         // SAFETY: the host's events, valid for this call.
@@ -181,20 +200,19 @@ impl Object {
             if part == CLAP_PROCESS_ERROR || status != CLAP_PROCESS_ERROR {
                 status = part;
             }
+            if part == CLAP_PROCESS_ERROR {
+                // SAFETY: as above.
+                unsafe { buses.silence_part(&layout, end - at) };
+            }
             at = end;
         }
         events.apply_until(&self.shared, &after_init.table, &changes, usize::MAX);
         // SAFETY: the host's lists, valid for this call.
         unsafe {
-            for index in 0..block.audio_outputs_count as usize {
-                if let Some(output) = block.audio_outputs.wrapping_add(index).as_mut() {
-                    // What was constant in its buffer is not any more.
-                    output.constant_mask = 0;
-                }
-            }
+            finish(block, |channel| buses.is_played(&layout, channel));
             after_init.host.write_gestures(block.out_events, &self.shared, &after_init.table);
         }
-        status
+        Some(status)
     }
 
     /// # Safety
@@ -246,6 +264,27 @@ impl Object {
         let changes = unsafe { HostEvents::new(list, &self.shared, &after_init.table) };
         audio.events.begin(&self.shared, &after_init.table, &changes, 0);
         audio.events.apply_until(&self.shared, &after_init.table, &changes, usize::MAX);
+    }
+}
+
+/// Silences the host's outputs but those that were played, and declares none of them constant. We announce no 64 bits; a
+/// host that brings them all the same gets silence there.
+///
+/// # Safety
+/// As the host calls `process`.
+unsafe fn finish(block: &clap_process, is_played: impl Fn(*mut f32) -> bool) {
+    if block.audio_outputs.is_null() {
+        return;
+    }
+    let frames = block.frames_count as usize;
+    for index in 0..block.audio_outputs_count as usize {
+        // SAFETY: below the host's own count; each pointer is null or has as many channels behind it as it says.
+        unsafe {
+            let output = &mut *block.audio_outputs.add(index);
+            output.constant_mask = 0;
+            silence(output.data32, output.channel_count.into(), frames, &is_played);
+            silence(output.data64, output.channel_count.into(), frames, |_| false);
+        }
     }
 }
 

@@ -66,6 +66,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
             unsafe { self.inner.setBusArrangements(&mut input, 1, all.as_mut_ptr(), asked.count as int32) };
         if result == kResultOk {
             *lock(&self.arrangement) = asked;
+            self.layout.set(asked.layout());
         }
         result
     }
@@ -139,8 +140,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
     }
 
     unsafe fn getTailSamples(&self) -> uint32 {
-        // SAFETY: forwarded as the host called it.
-        unsafe { self.inner.getTailSamples() }
+        self.shared.tail_frames()
     }
 }
 

@@ -20,7 +20,7 @@ use super::handler::Handler;
 use super::numbers::{INPUT, MONO, STEREO};
 use super::process::AudioSide;
 use super::stream;
-use crate::host_compat::buses::{Layout, MAX_OUTPUTS};
+use crate::host_compat::buses::{Layout, LayoutCell, MAX_OUTPUTS};
 use crate::host_compat::events::ParamTable;
 use crate::params::PARAM_COUNT;
 use crate::project;
@@ -70,7 +70,10 @@ pub(super) struct Object<P: Vst3Plugin> {
     pub(super) shared: Arc<Shared>,
     pub(super) table: ParamTable,
     pub(super) handler: Arc<Handler>,
+    /// Not for the audio thread.
     pub(super) arrangement: Mutex<Arrangement>,
+    /// What the audio thread may know of it.
+    pub(super) layout: LayoutCell,
     /// The audio thread's; nobody else holds it while audio runs.
     pub(super) audio: Mutex<AudioSide>,
     pub(super) setup: Mutex<Option<ProcessSetup>>,
@@ -116,6 +119,7 @@ impl<P: Vst3Plugin> Object<P> {
             shared,
             table,
             handler,
+            layout: LayoutCell::new(arrangement.layout()),
             arrangement: Mutex::new(arrangement),
             audio: Mutex::default(),
             setup: Mutex::new(None),
@@ -205,8 +209,9 @@ impl<P: Vst3Plugin> IComponentTrait for Object<P> {
 
     unsafe fn setActive(&self, on: TBool) -> tresult {
         if on == 0 {
-            // `process()` may be waiting for the exact chunk and holds nice-plug's lock meanwhile.
-            self.shared.instance.cancel_offline();
+            // `process()` may be waiting for the exact chunk and holds nice-plug's lock meanwhile. This is for good:
+            // not even a reset that comes now begins another wait.
+            self.shared.instance.deactivate();
         }
         // SAFETY: forwarded as the host called it.
         let result = unsafe { self.inner.setActive(on) };

@@ -100,7 +100,7 @@ impl<P: Vst3Plugin> IEditControllerTrait for Object<P> {
     }
 
     unsafe fn normalizedParamToPlain(&self, id: ParamID, value: ParamValue) -> ParamValue {
-        let value = sound(value);
+        let value = sound(value).clamp(0.0, 1.0);
         // SAFETY: forwarded as the host called it.
         unsafe { self.inner.normalizedParamToPlain(id, value) }
     }
@@ -108,7 +108,7 @@ impl<P: Vst3Plugin> IEditControllerTrait for Object<P> {
     unsafe fn plainParamToNormalized(&self, id: ParamID, value: ParamValue) -> ParamValue {
         let value = sound(value);
         // SAFETY: forwarded as the host called it.
-        unsafe { self.inner.plainParamToNormalized(id, value) }
+        unsafe { self.inner.plainParamToNormalized(id, value) }.clamp(0.0, 1.0)
     }
 
     unsafe fn getParamNormalized(&self, id: ParamID) -> ParamValue {

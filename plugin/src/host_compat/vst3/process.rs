@@ -1,5 +1,6 @@
 //! One block of a VST3 host: buses completed, cut at parameter changes, played part by part through nice-plug.
-//! Runs on the audio thread: nothing here allocates, locks, waits, logs or makes a system call.
+//! Runs on the audio thread: nothing here allocates, locks, waits, logs or makes a system call. However it ends, every
+//! sample of every output was written.
 
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ use vst3::Steinberg::Vst::{
 use vst3::Steinberg::{kInvalidArgument, kResultFalse, kResultOk, tresult};
 
 use super::class::Object;
-use crate::host_compat::buses::{Buses, Channels, HostBus, MAX_OUTPUTS};
+use crate::host_compat::buses::{Buses, Channels, HostBus, Layout, MAX_OUTPUTS, silence};
 use crate::host_compat::events::{Change, Events, Source};
 
 /// What the audio thread keeps between blocks.
@@ -27,6 +28,8 @@ pub(super) struct AudioSide {
 #[allow(clippy::unnecessary_cast)] // another type on another platform
 const SAMPLE_32: i32 = SymbolicSampleSizes_::kSample32 as i32;
 #[allow(clippy::unnecessary_cast)]
+const SAMPLE_64: i32 = SymbolicSampleSizes_::kSample64 as i32;
+#[allow(clippy::unnecessary_cast)]
 const OFFLINE: i32 = ProcessModes_::kOffline as i32;
 #[allow(clippy::unnecessary_cast)]
 const TEMPO_VALID: u32 = StatesAndFlags_::kTempoValid as u32;
@@ -37,32 +40,43 @@ impl<P: Vst3Plugin> Object<P> {
     /// # Safety
     /// `data` is what a host hands to `process()`.
     pub(super) unsafe fn process_block(&self, data: &ProcessData) -> tresult {
+        // SAFETY: as the host called us.
+        unsafe {
+            self.play_block(data).unwrap_or_else(|refusal| {
+                finish(data, |_| false);
+                refusal
+            })
+        }
+    }
+
+    /// Plays the block, or says why nothing was written.
+    ///
+    /// # Safety
+    /// As [`Self::process_block`].
+    unsafe fn play_block(&self, data: &ProcessData) -> Result<tresult, tresult> {
         if !self.active.load(Ordering::Acquire) {
-            return kResultFalse;
+            return Err(kResultFalse);
         }
         if data.symbolicSampleSize != SAMPLE_32 {
-            return kInvalidArgument;
+            return Err(kInvalidArgument);
         }
         let mut audio = match self.audio.try_lock() {
             Ok(audio) => audio,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Two threads in one plugin at once: a host's mistake that must not become ours.
-            Err(TryLockError::WouldBlock) => return kResultFalse,
+            Err(TryLockError::WouldBlock) => return Err(kResultFalse),
         };
         let AudioSide { buses, events } = &mut *audio;
-        let frames = usize::try_from(data.numSamples).unwrap_or(0);
+        let frames = frames(data);
         // SAFETY: null or the host's list, valid for this call.
         let changes = unsafe { HostChanges::new(data.inputParameterChanges) };
         events.begin(&self.shared, &self.table, &changes, frames);
         if frames == 0 || data.numOutputs <= 0 || data.outputs.is_null() {
             // Parameters only.
             events.apply_until(&self.shared, &self.table, &changes, usize::MAX);
-            return kResultOk;
+            return Ok(kResultOk);
         }
-        let Ok(arrangement) = self.arrangement.try_lock().map(|arrangement| *arrangement) else {
-            return kResultFalse;
-        };
-        let layout = arrangement.layout();
+        let layout = self.layout.get();
         // SAFETY: the host's pointers are valid for this call, and as many buses are there as it says.
         unsafe {
             let input = bus(data.inputs, data.numInputs, 0);
@@ -83,14 +97,14 @@ impl<P: Vst3Plugin> Object<P> {
             let part = unsafe { self.part(data, buses, &layout, at, end - at, here.as_mut()) };
             if part != kResultOk {
                 result = part;
+                // SAFETY: as above.
+                unsafe { buses.silence_part(&layout, end - at) };
             }
             at = end;
         }
-        for index in 0..usize::try_from(data.numOutputs).unwrap_or(0) {
-            // SAFETY: below the host's own count. What was silent in its buffer is not any more.
-            unsafe { (*data.outputs.add(index)).silenceFlags = 0 };
-        }
-        result
+        // SAFETY: as the host called us.
+        unsafe { finish(data, |channel| buses.is_played(&layout, channel)) };
+        Ok(result)
     }
 
     /// # Safety
@@ -99,7 +113,7 @@ impl<P: Vst3Plugin> Object<P> {
         &self,
         data: &ProcessData,
         buses: &mut Buses,
-        layout: &crate::host_compat::buses::Layout,
+        layout: &Layout,
         at: usize,
         frames: usize,
         context: Option<&mut ProcessContext>,
@@ -127,6 +141,35 @@ impl<P: Vst3Plugin> Object<P> {
         };
         // SAFETY: everything in it is valid for this call.
         unsafe { self.inner.process(&mut part) }
+    }
+}
+
+fn frames(data: &ProcessData) -> usize {
+    usize::try_from(data.numSamples).unwrap_or(0)
+}
+
+/// Silences the host's outputs but those that were played, and declares none of them silent.
+///
+/// # Safety
+/// `data` is what a host hands to `process()`.
+unsafe fn finish(data: &ProcessData, is_played: impl Fn(*mut f32) -> bool) {
+    if data.outputs.is_null() {
+        return;
+    }
+    let frames = frames(data);
+    for index in 0..usize::try_from(data.numOutputs).unwrap_or(0) {
+        // SAFETY: below the host's own count.
+        let output = unsafe { &mut *data.outputs.add(index) };
+        output.silenceFlags = 0;
+        let count = i64::from(output.numChannels);
+        // SAFETY: which pointer counts is said by the size of a sample; of one that does not exist none does.
+        unsafe {
+            match data.symbolicSampleSize {
+                SAMPLE_32 => silence(output.__field0.channelBuffers32, count, frames, &is_played),
+                SAMPLE_64 => silence(output.__field0.channelBuffers64, count, frames, |_| false),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -145,7 +145,8 @@ mod tests {
         assert_eq!(read.backend, ["-p", "256"]);
         let read = options(&["--tempo", "92.5", "--count-in=2"]);
         assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
-        let read = options(&["--tempo=92,5 BPM", "--count-in", "2 bars", "--budget", "1,5 S", "-r", "44,1 khz"]);
+        let read =
+            options(&["--tempo=92,5 BPM", "--count-in", "2 bars", "--budget", "1,5 S", "-r", "44,1 khz"]);
         assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
         assert_eq!((read.budget_millis, read.rate_hz), (Some(1_500.0), Some(44_100)));
     }

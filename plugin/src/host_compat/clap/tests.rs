@@ -384,7 +384,7 @@ fn gestures_reach_the_host_in_order_and_pairs() {
     // A list without room loses nothing.
     for room in [0, 1, 2] {
         desk.room.set(room);
-        [News::Begin(1), News::Value(1, 0.5), News::End(1)].map(|news| shared.tell(news));
+        [News::Begin(1), News::Value(1, 0.5), News::End(1)].into_iter().for_each(|news| shared.tell(news));
         assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair[..room]);
         desk.room.set(usize::MAX);
         assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair[room..]);

@@ -243,8 +243,11 @@ impl Asker {
     pub fn ask(&self) {
         // SAFETY: as a host calls it.
         unsafe {
-            let mut arrangement = 0;
-            assert_eq!(self.processor.getBusArrangement(1, 0, &mut arrangement), kResultOk);
+            // More often than the rest: it takes a lock.
+            for _ in 0..1_000 {
+                let mut arrangement = 0;
+                assert_eq!(self.processor.getBusArrangement(1, 0, &mut arrangement), kResultOk);
+            }
             self.processor.getLatencySamples();
             self.processor.getTailSamples();
             for index in 0..self.controller.getParameterCount() {

@@ -75,7 +75,7 @@ fn a_host_that_asks_all_the_time_does_not_disturb_the_music() {
     let mut plugin = Vst3::new(CLASSES[1]);
     plugin.configure(&[("server", UNTRUSTED.into()), ("budget_millis", 50.0.into())]);
     plugin.activate(RATE, 64, false);
-    let (latency, song) = (plugin.latency(), noise(64 * 5_000, 7));
+    let (latency, song) = (plugin.latency(), noise(64 * 40_000, 7));
     let (asker, over) = (plugin.asker(), AtomicBool::new(false));
     let mut out: [Vec<f32>; 2] = Default::default();
     std::thread::scope(|scope| {

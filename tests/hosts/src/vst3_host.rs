@@ -181,6 +181,11 @@ impl Vst3 {
         unsafe { self.processor.getLatencySamples() as usize }
     }
 
+    /// What a main thread asks while audio runs.
+    pub fn asker(&self) -> Asker {
+        Asker { processor: self.processor.clone(), controller: self.controller.clone() }
+    }
+
     /// Plays one block, on a thread that was enrolled with the guard.
     pub fn block(&self, mix: [&[f32]; 2], block: Block<'_>) -> Played {
         let frames = mix[0].len();
@@ -221,6 +226,36 @@ impl Vst3 {
         context.projectTimeMusic = position as f64 / context.sampleRate * 2.0;
         (context.timeSigNumerator, context.timeSigDenominator) = (4, 4);
         context
+    }
+}
+
+/// Asks an instance what any host asks while it plays.
+pub struct Asker {
+    processor: ComPtr<IAudioProcessor>,
+    controller: ComPtr<IEditController>,
+}
+
+// SAFETY: what it calls, VST3 lets a main thread call while audio runs.
+unsafe impl Send for Asker {}
+
+impl Asker {
+    /// All of it, once.
+    pub fn ask(&self) {
+        // SAFETY: as a host calls it.
+        unsafe {
+            // More often than the rest: it takes a lock.
+            for _ in 0..1_000 {
+                let mut arrangement = 0;
+                assert_eq!(self.processor.getBusArrangement(1, 0, &mut arrangement), kResultOk);
+            }
+            self.processor.getLatencySamples();
+            self.processor.getTailSamples();
+            for index in 0..self.controller.getParameterCount() {
+                let mut info: ParameterInfo = std::mem::zeroed();
+                assert_eq!(self.controller.getParameterInfo(index, &mut info), kResultOk);
+                self.controller.getParamNormalized(info.id);
+            }
+        }
     }
 }
 

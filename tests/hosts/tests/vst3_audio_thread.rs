@@ -4,11 +4,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use rehearsekit_host_tests::{
     guard,
     player::sizes,
     server::Server,
-    songs::{Stereo, bits, music, peak},
+    songs::{Stereo, bits, music, noise, null_db, peak},
     vst3_host::{Block, CLASSES, Played, UNWRITTEN, Vst3},
 };
 
@@ -63,6 +65,44 @@ fn nothing_is_allocated_and_nobody_is_asked_whatever_changes() {
         }
         assert!(failed > 0, "a bounce without a server cannot be exact");
         plugin.deactivate();
+    }
+}
+
+/// A main thread that never stops asking costs the music nothing: no block is refused, silent or late in the song.
+#[test]
+fn a_host_that_asks_all_the_time_does_not_disturb_the_music() {
+    assert!(guard::enrol(), "this kernel cannot watch system calls");
+    let mut plugin = Vst3::new(CLASSES[1]);
+    plugin.configure(&[("server", UNTRUSTED.into()), ("budget_millis", 50.0.into())]);
+    plugin.activate(RATE, 64, false);
+    let (latency, song) = (plugin.latency(), noise(64 * 40_000, 7));
+    let (asker, over) = (plugin.asker(), AtomicBool::new(false));
+    let mut out: [Vec<f32>; 2] = Default::default();
+    std::thread::scope(|scope| {
+        let over = &over;
+        scope.spawn(move || {
+            while !over.load(Relaxed) {
+                asker.ask();
+            }
+        });
+        // Also when the test fails.
+        let _told = OnDrop(|| over.store(true, Relaxed));
+        for at in (0..song[0].len()).step_by(64) {
+            let block = Block { offline: false, outputs: plugin.outputs, changes: &[], position: None };
+            let played = plugin.block([&song[0][at..at + 64], &song[1][at..at + 64]], block);
+            assert_eq!(played.result, OK, "at {at}");
+            assert!(played.offences.is_empty(), "at {at}: {:?}", played.offences);
+            out.iter_mut().zip(&played.out[0]).for_each(|(out, new)| out.extend_from_slice(new));
+        }
+    });
+    assert!(null_db(&out, latency, &song) < -120.0, "the music has gaps");
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use egui::{Align2, Event, Key, Modifiers, Rect, Role, Sense, Stroke, WidgetInfo, pos2, vec2};
 
+use rehearsekit_audio::typed;
+
 use crate::fader::{lying_meter_ui, slide_ui};
 use crate::grip::{Grip, value_ui};
 use crate::kit::{Desk, Pick, Press, columns, cut_left, cut_right, cut_top, id};
@@ -209,8 +211,7 @@ fn taps_ui(desk: &mut Desk<'_>, row: Rect) {
 
 /// What was typed, if it can be a tempo.
 fn bpm(typed: &str) -> Option<f32> {
-    let number = typed.to_lowercase().replace(',', ".");
-    let bpm: f32 = number.trim_end_matches("bpm").trim().parse().ok()?;
+    let bpm = typed::with_unit(typed, typed::BPM)? as f32;
     (20.0..=400.0).contains(&bpm).then_some(bpm)
 }
 

@@ -1,6 +1,8 @@
 //! How positions on the screen and values belong together: the faders' law, pan and dry/wet, and how values are
 //! written and read. Pure functions; nothing here draws.
 
+use rehearsekit_audio::typed;
+
 use crate::{FADER_FOOT_DB, FADER_HEAD_DB};
 
 /// A console's fader: half of the travel for the 20 dB around which one mixes, nothing wasted at the foot. Position
@@ -107,18 +109,15 @@ impl Law {
     }
 
     /// A typed value, however it was typed; `None` if it is none.
-    pub(crate) fn parsed(self, typed: &str) -> Option<f32> {
-        let text = typed.trim().to_lowercase().replace(',', ".").replace('−', "-");
-        let bare = text.trim_end_matches("db").trim_end_matches(['%', 'l', 'r']).trim();
+    pub(crate) fn parsed(self, text: &str) -> Option<f32> {
         let [least, most] = self.range();
         let value = match self {
-            Self::Fader if matches!(bare, "-inf" | "-∞" | "inf" | "∞" | "off") => least,
-            Self::Pan if matches!(text.as_str(), "c" | "centre" | "center" | "mid") => 0.0,
-            Self::Pan if text.ends_with('l') => -bare.parse::<f32>().ok()? / 100.0,
-            Self::Pan | Self::Wet => bare.parse::<f32>().ok()? / 100.0,
-            Self::Fader => bare.parse().ok()?,
+            Self::Fader => typed::decibels(text)?,
+            Self::Pan => typed::balance(text)?,
+            Self::Wet => typed::share(text)?,
         };
-        value.is_finite().then(|| self.settled(value.clamp(least, most)))
+        // The foot of a fader is −∞.
+        Some(self.settled((value as f32).clamp(least, most)))
     }
 }
 
@@ -226,7 +225,13 @@ mod tests {
                 assert_eq!(law.parsed(typed), None, "{typed:?}");
             }
         }
-        assert_eq!(Law::Fader.parsed("-6,5"), Some(-6.5));
+        for text in ["-6,5", "−6.5 DB", "–6,5db"] {
+            assert_eq!(Law::Fader.parsed(text), Some(-6.5), "{text:?}");
+        }
+        for text in ["32 l", "L32", "−32"] {
+            assert_eq!(Law::Pan.parsed(text), Some(-0.32), "{text:?}");
+        }
+        assert_eq!(Law::Wet.parsed("25,0 %"), Some(0.25));
         assert_eq!(Law::Fader.parsed("99"), Some(FADER_HEAD_DB));
     }
 }

@@ -5,11 +5,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
-use rehearsekit_plugin_engine::{AudioSetup, Block, OUTPUTS, Status, Transport as Playhead};
+use rehearsekit_plugin_engine::{AudioEngine, AudioSetup, Block, OUTPUTS, Status, Transport as Playhead};
 
 use crate::editor::Editor;
+use crate::handoff::Holder;
+use crate::host_compat::denormals::Flushed;
 use crate::params::STRIP_COUNT;
-use crate::shared::{News, Shared};
+use crate::shared::{Mode, News, Shared};
 
 /// Frames of scratch for hosts with one channel; longer blocks are played in parts.
 const MONO_SCRATCH_FRAMES: usize = 1024;
@@ -59,6 +61,9 @@ impl Kind for Stems {
 /// The plugin inside of nice-plug's wrappers.
 pub struct RehearseKit<K> {
     shared: Arc<Shared>,
+    engine: Holder<AudioEngine>,
+    /// What the engine renders.
+    mode: Mode,
     mono_input: bool,
     /// The channel that a mono host lacks.
     right: Vec<f32>,
@@ -67,9 +72,10 @@ pub struct RehearseKit<K> {
 
 impl<K: Kind> Default for RehearseKit<K> {
     fn default() -> Self {
-        let shared = Shared::announce();
+        let (shared, engine) = Shared::announce();
         K::prepare(&shared);
-        Self { shared, mono_input: false, right: Vec::new(), kind: PhantomData }
+        let mode = shared.mode();
+        Self { shared, engine, mode, mono_input: false, right: Vec::new(), kind: PhantomData }
     }
 }
 
@@ -161,12 +167,16 @@ impl<K: Kind> Plugin for RehearseKit<K> {
         self.right = vec![0.0; MONO_SCRATCH_FRAMES];
         let offline = config.process_mode == ProcessMode::Offline;
         let rate_hz = config.sample_rate.round() as u32;
-        self.shared.activate(AudioSetup::new(rate_hz, config.max_buffer_size, offline));
+        self.engine.put(self.shared.activate(AudioSetup::new(rate_hz, config.max_buffer_size, offline)));
+        self.mode = self.shared.mode();
         true
     }
 
     fn reset(&mut self) {
-        self.shared.with_engine(|engine| engine.reset());
+        self.catch_up();
+        if let Some(engine) = self.engine.current() {
+            engine.reset();
+        }
     }
 
     fn process(
@@ -175,6 +185,8 @@ impl<K: Kind> Plugin for RehearseKit<K> {
         aux: &mut AuxiliaryBuffers<'_>,
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
+        let _flushed = Flushed::new();
+        self.catch_up();
         let frames = buffer.samples();
         let transport = context.transport();
         let playhead = Playhead { is_carried: self.shared.is_carried(), ..playhead(transport) };
@@ -200,18 +212,32 @@ impl<K: Kind> Plugin for RehearseKit<K> {
         self.shared.gestures.passed(frames);
         match status {
             // What is under way must still come out: no host may put us to sleep before.
-            Status::Ok => ProcessStatus::Tail(self.shared.running_latency_frames().unwrap_or(0)),
+            Status::Ok => ProcessStatus::Tail(self.shared.tail_frames()),
             Status::OfflineFailed => ProcessStatus::Error("the bounce cannot be exact; see the editor"),
         }
     }
 
     fn deactivate(&mut self) {
+        self.engine.clear();
         self.shared.deactivate();
     }
 }
 
 impl<K: Kind> RehearseKit<K> {
-    /// One block in place. Silence where the engine is not there, because it is being replaced.
+    /// Takes the engine that was made for another latency, and the mode that the host has said. Audio thread.
+    fn catch_up(&mut self) {
+        let is_new = self.engine.receive();
+        let mode = self.shared.mode();
+        if !is_new && mode == self.mode {
+            return;
+        }
+        self.mode = mode;
+        if let Some(engine) = self.engine.current() {
+            engine.enter(mode.is_offline());
+        }
+    }
+
+    /// One block in place. Silence where there is no engine.
     fn play(
         &mut self,
         [left, right]: [&mut [f32]; 2],
@@ -223,15 +249,17 @@ impl<K: Kind> RehearseKit<K> {
         let touched = self.shared.gestures.take();
         let mut mixer = self.shared.params.mixer();
         mixer.click.own_one_seconds = self.shared.instance.own_one_seconds();
-        let played = self.shared.with_engine(|engine| {
+        if let Some(engine) = self.engine.current() {
             let connected = stems.len().min(OUTPUTS);
             let mut lent = lend(stems, 0..left.len());
             let lent = &mut lent[..connected];
-            let main = [&mut *left, &mut *right];
-            engine.process(Block { main, stems: lent, transport: playhead, mixer: &mixer, touched })
-        });
-        if let Some(status) = played {
-            return status;
+            return engine.process(Block {
+                main: [left, right],
+                stems: lent,
+                transport: playhead,
+                mixer: &mixer,
+                touched,
+            });
         }
         left.fill(0.0);
         right.fill(0.0);
@@ -257,6 +285,7 @@ impl<K: Kind> RehearseKit<K> {
             left.iter_mut().zip(right).for_each(|(left, right)| *left = 0.5 * (*left + *right));
             start = end;
         }
+        mono[start..].fill(0.0);
         self.right = right;
         status
     }

@@ -1,9 +1,12 @@
 //! The click's parameters. Identifiers and order are forever, as those in `params`.
 
+use std::sync::Arc;
+
 use nice_plug::prelude::*;
+use rehearsekit_audio::typed;
 use rehearsekit_plugin_engine::click;
 
-use crate::params::{fader, gain_db, pan};
+use crate::params::{fader, gain_db, pan, switch};
 
 /// When the click sounds.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +66,11 @@ pub enum Source {
 }
 
 /// Slowest and fastest tempo of one's own, in beats per minute.
-pub const TEMPO_BPM: [f32; 2] = [20.0, 400.0];
+pub const TEMPO_BPM: [f32; 2] = rehearsekit_plugin_engine::OWN_TEMPO_BPM;
 /// Most bars to count in.
-pub const MOST_COUNTED: u32 = 8;
+pub const MOST_COUNTED: u32 = rehearsekit_plugin_engine::MOST_COUNT_IN_BARS;
 /// Most beats of a bar of one's own.
-pub const MOST_BEATS: i32 = 16;
+pub const MOST_BEATS: i32 = rehearsekit_plugin_engine::MOST_BEATS_PER_BAR as i32;
 
 /// The click.
 #[derive(Params)]
@@ -113,13 +116,18 @@ impl Default for ClickParams {
             pan: pan("Click Pan"),
             sound: EnumParam::new("Click Sound", Sound::Wood),
             subdivision: EnumParam::new("Click Subdivision", Subdivision::Beats),
-            accent: BoolParam::new("Click Accent", true),
-            in_main: BoolParam::new("Click in Main", true),
+            accent: switch("Click Accent", true),
+            in_main: switch("Click in Main", true),
             source: EnumParam::new("Click Tempo from", Source::Host),
             tempo: FloatParam::new("My Tempo", 120.0, FloatRange::Linear { min, max })
                 .with_unit(" BPM")
-                .with_value_to_string(formatters::v2s_f32_rounded(2)),
-            beats_per_bar: IntParam::new("My Beats per Bar", 4, IntRange::Linear { min: 1, max: MOST_BEATS }),
+                .with_value_to_string(formatters::v2s_f32_rounded(2))
+                .with_string_to_value(Arc::new(|text| Some(typed::with_unit(text, typed::BPM)? as f32))),
+            beats_per_bar: IntParam::new("My Beats per Bar", 4, IntRange::Linear { min: 1, max: MOST_BEATS })
+                .with_string_to_value(Arc::new(|text| {
+                    let beats = typed::whole_with_unit(text, &[("beats", 1.0), ("beat", 1.0)])?;
+                    Some(beats.clamp(1, MOST_BEATS.into()) as i32)
+                })),
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nice_plug::params::persist::PersistentField;
 use serde::{Deserialize, Serialize};
 
 /// The smallest and the largest window that is kept, in points.
@@ -49,7 +48,7 @@ impl Look {
     }
 }
 
-/// The look of one instance, as nice-plug wants to see it.
+/// The look of one instance.
 #[derive(Clone, Default)]
 pub struct LookCell(Arc<Mutex<Look>>);
 
@@ -68,19 +67,6 @@ impl LookCell {
 
     fn lock(&self) -> MutexGuard<'_, Look> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PersistentField<'_, Look> for LookCell {
-    fn set(&self, look: Look) {
-        *self.lock() = look.sane();
-    }
-
-    fn map<F, R>(&self, f: F) -> R
-    where
-        F: Fn(&Look) -> R,
-    {
-        f(&self.get())
     }
 }
 

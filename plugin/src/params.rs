@@ -1,18 +1,18 @@
 //! The parameters that a host sees and automates. The identifiers are forever: projects and automation lanes refer to
 //! them; so is the order, which is that of the engine's controls. What is no automation (budget, server) is not here
-//! but in the persisted settings, which ride along in the same project state.
+//! but in the engine's settings, which ride along in the same project (`project`).
 //!
 //! All models share the six strips, whatever stems they have, so a project survives a change of model.
 
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
+use rehearsekit_audio::typed;
 use rehearsekit_plugin_engine::{CONTROLS, Mixer, PartMode, StripValues};
 
 use crate::click_params::ClickParams;
 
 use crate::look::LookCell;
-use crate::settings::SettingsCell;
 
 /// The strips in their order, by identifier. A model's `accompaniment` is played on `other`.
 pub const STRIPS: [&str; 6] = ["vocals", "drums", "bass", "guitar", "piano", "other"];
@@ -28,7 +28,7 @@ pub const GAIN_FOOT_DB: f32 = -84.0;
 
 /// The top of a fader. With the foot above, 0 dB lies at 0.875 of the way: a binary fraction, so that a host
 /// that sets a fader to its default sets it to 0 dB exactly and the sum of the stems stays the mix to the bit.
-pub const GAIN_TOP_DB: f32 = 12.0;
+pub const GAIN_TOP_DB: f32 = rehearsekit_plugin_engine::TOP_DB;
 
 /// One strip of the mixer.
 #[derive(Params)]
@@ -51,8 +51,8 @@ impl StripParams {
     fn new(strip: &str) -> Self {
         Self {
             gain: fader(format!("{strip} Gain")),
-            mute: BoolParam::new(format!("{strip} Mute"), false),
-            solo: BoolParam::new(format!("{strip} Solo"), false),
+            mute: switch(format!("{strip} Mute"), false),
+            solo: switch(format!("{strip} Solo"), false),
             pan: pan(format!("{strip} Pan")),
         }
     }
@@ -80,6 +80,11 @@ pub(crate) fn fader(name: impl Into<String>) -> FloatParam {
 pub(crate) fn gain_db(fader: &FloatParam) -> f32 {
     let db = fader.value();
     if is_foot(db) { f32::NEG_INFINITY } else { db }
+}
+
+/// A switch, whose text may be typed as people say it.
+pub(crate) fn switch(name: impl Into<String>, default: bool) -> BoolParam {
+    BoolParam::new(name, default).with_string_to_value(Arc::new(typed::switch))
 }
 
 pub(crate) fn pan(name: impl Into<String>) -> FloatParam {
@@ -126,11 +131,7 @@ pub enum Mine {
 /// Everything that the project keeps.
 #[derive(Params)]
 pub struct RehearseParams {
-    /// Server, model, budget, identity: in the project, not in automation.
-    #[persist = "settings"]
-    pub settings: SettingsCell,
     /// The window's size and type.
-    #[persist = "look"]
     pub look: LookCell,
     /// The aligned mix instead of the stems; the latency stays.
     #[id = "bypass"]
@@ -185,7 +186,7 @@ impl Default for OutputParams {
             wetness: FloatParam::new("Dry/Wet", 1.0, FloatRange::Linear { min: 0.0, max: 1.0 })
                 .with_unit(" %")
                 .with_value_to_string(formatters::v2s_f32_percentage(0))
-                .with_string_to_value(formatters::s2v_f32_percentage()),
+                .with_string_to_value(Arc::new(|text| Some(typed::share(text)? as f32))),
             part: EnumParam::new("Part", Part::All),
             mine: EnumParam::new("My Part", Mine::Vocals),
         }
@@ -195,9 +196,8 @@ impl Default for OutputParams {
 impl Default for RehearseParams {
     fn default() -> Self {
         Self {
-            settings: SettingsCell::default(),
             look: LookCell::default(),
-            bypass: BoolParam::new("Bypass", false).make_bypass(),
+            bypass: switch("Bypass", false).make_bypass(),
             vocals: StripParams::new("Vocals"),
             drums: StripParams::new("Drums"),
             bass: StripParams::new("Bass"),
@@ -246,13 +246,8 @@ fn gain_to_text(db: f32) -> String {
 }
 
 fn text_to_gain(text: &str) -> Option<f32> {
-    let text = text.trim().to_lowercase();
-    let number = text.strip_suffix("db").unwrap_or(&text).trim();
-    if ["-inf", "-infinity", "-∞", "−∞"].contains(&number) {
-        return Some(GAIN_FOOT_DB);
-    }
-    let db: f32 = number.parse().ok()?;
-    db.is_finite().then(|| db.clamp(GAIN_FOOT_DB, GAIN_TOP_DB))
+    let db = typed::decibels(text)? as f32;
+    Some(db.clamp(GAIN_FOOT_DB, GAIN_TOP_DB))
 }
 
 /// "C" in the middle, "L50" and "R50" halfway to the sides.
@@ -265,15 +260,7 @@ fn pan_to_text(pan: f32) -> String {
 }
 
 fn text_to_pan(text: &str) -> Option<f32> {
-    let text = text.trim().to_lowercase();
-    let (sign, digits) = match text.as_bytes().first()? {
-        b'l' => (-1.0, &text[1..]),
-        b'r' => (1.0, &text[1..]),
-        b'c' => return Some(0.0),
-        _ => (1.0, text.as_str()),
-    };
-    let percent: f32 = digits.trim().parse().ok()?;
-    percent.is_finite().then(|| (sign * percent / 100.0).clamp(-1.0, 1.0))
+    typed::balance(text).map(|pan| pan as f32)
 }
 
 #[cfg(test)]
@@ -303,9 +290,14 @@ mod tests {
             let pan = percent as f32 / 100.0;
             assert_eq!(text_to_pan(&pan_to_text(pan)), Some(pan));
         }
-        for (text, pan) in
-            [("c", Some(0.0)), ("L 30", Some(-0.3)), ("-30", Some(-0.3)), ("x", None), ("", None)]
-        {
+        for (text, pan) in [
+            ("c", Some(0.0)),
+            ("L 30", Some(-0.3)),
+            ("−30", Some(-0.3)),
+            ("30 l", Some(-0.3)),
+            ("x", None),
+            ("", None),
+        ] {
             assert_eq!(text_to_pan(text), pan, "{text}");
         }
     }
@@ -328,7 +320,9 @@ mod tests {
         for text in ["-inf", "-inf dB", "-INF", "-∞", "-200"] {
             assert_eq!(text_to_gain(text), Some(GAIN_FOOT_DB), "{text}");
         }
-        assert_eq!(text_to_gain("-6.5 dB"), Some(-6.5));
+        for text in ["-6.5 dB", "−6,5 DB", "–6,5db"] {
+            assert_eq!(text_to_gain(text), Some(-6.5), "{text}");
+        }
         assert_eq!(text_to_gain("+3dB"), Some(3.0));
         assert_eq!(text_to_gain("99"), Some(GAIN_TOP_DB));
         assert_eq!(text_to_gain("loud"), None);

@@ -1,18 +1,20 @@
 //! What the parties of one plugin instance share: nice-plug's wrapper with our `Plugin` inside, the object around it
-//! that the host sees, and the editor. Main and editor threads may wait here for each other, the audio thread
-//! never does: where it finds a lock taken, it plays silence for that block.
+//! that the host sees, and the editor. Main and editor threads may wait here for each other; what the audio thread
+//! uses of it is atomics. The engine itself is the `Plugin`'s; another one comes to it by `handoff`.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nice_plug::params::internals::ParamPtr;
 use nice_plug::prelude::Params;
 use rehearsekit_plugin_engine::{AudioEngine, AudioSetup, Instance, Settings};
 
 use crate::automation::Gestures;
+use crate::handoff::{Holder, Sender, handoff};
+use crate::host_compat::values::{Announced, Modulation};
 use crate::params::RehearseParams;
-use crate::settings::SettingsCell;
+use crate::project::NotUnderstood;
 
 /// The rate that a latency is told for while the host has set none.
 const RATE_UNTIL_TOLD_HZ: u32 = 48_000;
@@ -50,14 +52,23 @@ pub struct Shared {
     pub instance: Arc<Instance>,
     /// Who moved what.
     pub gestures: Gestures,
+    /// By how much a host modulates what.
+    pub modulation: Modulation,
+    /// What the host will have set, but has told nobody who plays.
+    pub announced: Announced,
     pointers: Vec<ParamPtr>,
-    engine: Mutex<Option<AudioEngine>>,
+    ids: Vec<String>,
+    not_understood: Mutex<NotUnderstood>,
+    /// The way to the audio thread for an engine that replaces the one that plays.
+    to_audio: Mutex<Sender<AudioEngine>>,
     setup: Mutex<Option<AudioSetup>>,
-    /// The latency of `engine`, for those who must not wait for it.
+    /// The latency of the newest engine, for those who must not wait.
     running_frames: AtomicU32,
     rate_hz: AtomicU32,
-    /// Whether the engine that runs renders offline although the host set us up for live.
-    bouncing: AtomicBool,
+    /// See [`Mode`].
+    mode: AtomicU32,
+    /// Whether the host set us up for an offline render.
+    set_up_offline: AtomicBool,
     /// Whether the part of a block that is played is not its first, and the host said nothing of it.
     is_carried: AtomicBool,
     /// See [`AudioSetup::tells_of_output`].
@@ -65,6 +76,18 @@ pub struct Shared {
     /// Whether the player can ask for a count-in: in the standalone, where no host has a pre-roll.
     counts_in: AtomicBool,
     host: Mutex<Option<Arc<dyn HostSide>>>,
+}
+
+/// What the host renders: live or offline, and how often it has changed its mind. Two of the same kind with a change
+/// between them are two renders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode(u32);
+
+impl Mode {
+    /// Whether it is a bounce.
+    pub fn is_offline(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 thread_local! {
@@ -75,34 +98,45 @@ thread_local! {
 
 impl Default for Shared {
     fn default() -> Self {
-        let params = RehearseParams::default();
-        let SettingsCell(instance) = params.settings.clone();
-        let params = Arc::new(params);
-        let pointers = params.param_map().into_iter().map(|(_, pointer, _)| pointer).collect();
-        Self {
-            params,
-            instance,
-            gestures: Gestures::default(),
-            pointers,
-            engine: Mutex::new(None),
-            setup: Mutex::new(None),
-            running_frames: AtomicU32::new(NO_ENGINE),
-            rate_hz: AtomicU32::new(0),
-            bouncing: AtomicBool::new(false),
-            is_carried: AtomicBool::new(false),
-            tells_of_output: AtomicBool::new(false),
-            counts_in: AtomicBool::new(false),
-            host: Mutex::new(None),
-        }
+        Self::new().0
     }
 }
 
 impl Shared {
+    /// And the audio thread's end of the way for engines.
+    pub fn new() -> (Self, Holder<AudioEngine>) {
+        let params = Arc::new(RehearseParams::default());
+        let (ids, pointers) = params.param_map().into_iter().map(|(id, pointer, _)| (id, pointer)).unzip();
+        let (to_audio, holder) = handoff();
+        let shared = Self {
+            params,
+            instance: Arc::new(Instance::new(Settings::default())),
+            gestures: Gestures::default(),
+            modulation: Modulation::default(),
+            announced: Announced::default(),
+            pointers,
+            ids,
+            not_understood: Mutex::default(),
+            to_audio: Mutex::new(to_audio),
+            setup: Mutex::new(None),
+            running_frames: AtomicU32::new(NO_ENGINE),
+            rate_hz: AtomicU32::new(0),
+            mode: AtomicU32::new(0),
+            set_up_offline: AtomicBool::new(false),
+            is_carried: AtomicBool::new(false),
+            tells_of_output: AtomicBool::new(false),
+            counts_in: AtomicBool::new(false),
+            host: Mutex::new(None),
+        };
+        (shared, holder)
+    }
+
     /// For `Plugin::default()`: new, and left for [`Self::of_new`].
-    pub fn announce() -> Arc<Self> {
-        let shared = Arc::new(Self::default());
+    pub fn announce() -> (Arc<Self>, Holder<AudioEngine>) {
+        let (shared, holder) = Self::new();
+        let shared = Arc::new(shared);
         MADE.with(|made| *made.borrow_mut() = Some(Arc::clone(&shared)));
-        shared
+        (shared, holder)
     }
 
     /// Runs `make`, which makes one `Plugin` on this thread, and gives its part too.
@@ -118,6 +152,21 @@ impl Shared {
     /// The parameters in the order of their announcement.
     pub fn pointers(&self) -> &[ParamPtr] {
         &self.pointers
+    }
+
+    /// Their identifiers, in the same order.
+    pub fn params_by_id(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// What the last project had in it that this version does not understand. Main thread.
+    pub fn not_understood(&self) -> NotUnderstood {
+        lock(&self.not_understood).clone()
+    }
+
+    /// See [`Self::not_understood`].
+    pub fn set_not_understood(&self, not_understood: NotUnderstood) {
+        *lock(&self.not_understood) = not_understood;
     }
 
     /// The host said at which rate it will run.
@@ -141,6 +190,12 @@ impl Shared {
     pub fn running_latency_frames(&self) -> Option<u32> {
         let frames = self.running_frames.load(Ordering::Relaxed);
         (frames != NO_ENGINE).then_some(frames)
+    }
+
+    /// For how many frames there is sound after the input has ended: what is under way must come out. Any thread.
+    /// (nice-plug would look at what the last block said, behind a lock that the audio thread takes with each.)
+    pub fn tail_frames(&self) -> u32 {
+        self.running_latency_frames().unwrap_or(0)
     }
 
     /// What the host activated us with; `None` while it has not.
@@ -179,45 +234,45 @@ impl Shared {
     }
 
     /// Builds the engine. Main thread.
-    pub fn activate(&self, setup: AudioSetup) {
+    pub fn activate(&self, setup: AudioSetup) -> AudioEngine {
         let setup = AudioSetup { tells_of_output: self.tells_of_output(), ..setup };
         self.set_rate(setup.rate_hz);
+        self.set_up_offline.store(setup.offline, Ordering::Relaxed);
+        self.set_offline(setup.offline);
         *lock(&self.setup) = Some(setup);
-        self.bouncing.store(false, Ordering::Relaxed);
-        self.replace_engine(setup);
+        self.build(setup)
     }
 
-    fn replace_engine(&self, setup: AudioSetup) {
+    fn build(&self, setup: AudioSetup) -> AudioEngine {
         let engine = self.instance.activate(setup);
         self.running_frames.store(engine.latency_frames(), Ordering::Relaxed);
-        // Only for the moment of the exchange: the audio thread does not wait for it.
-        let old = lock(&self.engine).replace(engine);
-        drop(old);
+        engine
     }
 
-    /// Audio thread: the host calls as for an offline render, or does no longer, without having set us up anew
-    /// (Ardour while it exports). A live engine would be far too slow for it and the bounce a dry one, so another
-    /// takes over. That builds an engine, which takes a fraction of a millisecond: at the start of an export
-    /// nobody hears it, and at its end it is one callback.
+    /// What the host renders.
+    pub fn mode(&self) -> Mode {
+        Mode(self.mode.load(Ordering::Acquire))
+    }
+
+    /// The host says what it renders from the next block on, be it while it plays. Any thread; real-time safe.
+    pub fn set_offline(&self, offline: bool) {
+        let change = |mode: u32| (Mode(mode).is_offline() != offline).then(|| mode.wrapping_add(1));
+        // An error means that there was nothing to change.
+        let _ = self.mode.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+    }
+
+    /// The same for hosts that say it with each block, and may forget it: set up for a bounce, it is one. (Ardour says
+    /// it nowhere else while it exports.)
     pub fn follow(&self, offline: bool) {
-        if self.bouncing.load(Ordering::Relaxed) == offline {
-            return;
-        }
-        let Some(setup) = self.setup().filter(|setup| !setup.offline) else { return };
-        // With another latency on its way the host must set us up anew first.
-        if self.running_latency_frames() == Some(self.latency_frames()) {
-            self.bouncing.store(offline, Ordering::Relaxed);
-            self.replace_engine(AudioSetup { offline, ..setup });
-        }
+        self.set_offline(offline || self.set_up_offline.load(Ordering::Relaxed));
     }
 
-    /// Ends the engine, after ending whatever it waits for. Main thread.
+    /// Nothing is rendered any more, after ending whatever the engine waits for. Main thread.
     pub fn deactivate(&self) {
         self.instance.deactivate();
         *lock(&self.setup) = None;
         self.running_frames.store(NO_ENGINE, Ordering::Relaxed);
-        let old = lock(&self.engine).take();
-        drop(old);
+        lock(&self.to_audio).collect();
     }
 
     /// For hosts that take note of another latency without activating anew (everything built on JUCE): the
@@ -225,19 +280,9 @@ impl Shared {
     pub fn adopt_latency(&self) {
         let Some(setup) = *lock(&self.setup) else { return };
         if self.running_latency_frames() != Some(self.latency_frames()) {
-            self.instance.cancel_offline();
-            self.activate(setup);
+            let engine = self.build(setup);
+            lock(&self.to_audio).send(engine);
         }
-    }
-
-    /// Audio thread: the engine, unless it is being replaced or there is none.
-    pub fn with_engine<R>(&self, work: impl FnOnce(&mut AudioEngine) -> R) -> Option<R> {
-        let mut engine = match self.engine.try_lock() {
-            Ok(engine) => engine,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        engine.as_mut().map(work)
     }
 
     /// Names the host that is to be told the news.
@@ -286,46 +331,50 @@ mod tests {
 
     #[test]
     fn a_running_engine_keeps_its_latency_until_it_is_replaced() {
-        let shared = Shared::default();
-        shared.activate(AudioSetup::new(44_100, 512, false));
+        let (shared, mut audio) = Shared::new();
+        audio.put(shared.activate(AudioSetup::new(44_100, 512, false)));
         shared.change_settings(|settings| settings.budget_millis = 100.0);
         assert_eq!(shared.running_latency_frames(), Some(11_025));
         shared.adopt_latency();
         assert_eq!(shared.running_latency_frames(), Some(4_410));
+        assert!(audio.receive());
+        assert_eq!(audio.current().map(|engine| engine.latency_frames()), Some(4_410));
         shared.deactivate();
         shared.adopt_latency();
         assert_eq!(shared.running_latency_frames(), None);
+        assert!(!audio.receive());
     }
 
     #[test]
-    fn a_host_that_bounces_without_a_new_set_up_gets_an_engine_for_that() {
+    fn a_mode_is_another_one_after_every_change() {
         let shared = Shared::default();
+        let first = shared.mode();
+        assert!(!first.is_offline());
+        shared.follow(false);
+        assert_eq!(shared.mode(), first);
         shared.follow(true);
-        assert_eq!(shared.running_latency_frames(), None, "nothing runs");
-        let offline = || shared.instance.view().offline;
-        shared.activate(AudioSetup::new(44_100, 512, false));
-        for bounces in [false, true, true, false, false] {
-            shared.follow(bounces);
-            assert_eq!(offline(), bounces);
-            assert_eq!(shared.running_latency_frames(), Some(11_025));
-        }
-        shared.follow(true);
-        shared.activate(AudioSetup::new(44_100, 512, false));
-        assert!(!offline(), "what the host set up counts");
+        let bounce = shared.mode();
+        assert!(bounce.is_offline());
+        shared.set_offline(false);
+        shared.set_offline(true);
+        assert!(shared.mode().is_offline() && shared.mode() != bounce, "another bounce");
         // Set up for a bounce, it is one, whatever a careless host says in its calls.
         shared.activate(AudioSetup::new(44_100, 512, true));
         shared.follow(false);
-        assert!(offline());
-        // Another latency waits for the host.
+        assert!(shared.mode().is_offline());
+        // A host that says so outside of its calls means it.
+        shared.set_offline(false);
+        assert!(!shared.mode().is_offline());
         shared.activate(AudioSetup::new(44_100, 512, false));
-        shared.change_settings(|settings| settings.budget_millis = 100.0);
         shared.follow(true);
-        assert_eq!(shared.running_latency_frames(), Some(11_025));
+        shared.change_settings(|settings| settings.budget_millis = 100.0);
+        shared.adopt_latency();
+        assert!(shared.mode().is_offline(), "another latency is no end of a bounce");
     }
 
     #[test]
     fn the_object_around_a_wrapper_gets_the_part_of_its_own_plugin() {
-        let (inside, outside) = Shared::of_new(Shared::announce);
+        let ((inside, _), outside) = Shared::of_new(Shared::announce);
         assert!(Arc::ptr_eq(&inside, &outside));
     }
 }

@@ -56,8 +56,10 @@ impl Automation {
     /// right now.
     pub(crate) fn receive(&mut self, position: u64, mixer: &Mixer, touched: Touched) -> bool {
         let values = mixer.values();
-        let mut at_once = self.own_one_seconds.to_bits() != mixer.click.own_one_seconds.to_bits();
-        self.own_one_seconds = mixer.click.own_one_seconds;
+        let one = mixer.click.own_one_seconds;
+        let one = if one.is_finite() { one } else { 0.0 };
+        let mut at_once = self.own_one_seconds.to_bits() != one.to_bits();
+        self.own_one_seconds = one;
         if !self.started {
             self.started = true;
             self.newest = values;
@@ -70,17 +72,30 @@ impl Automation {
                 self.in_force[control] = value;
                 at_once = true;
             } else if value.to_bits() != self.newest[control].to_bits() {
-                if self.pending.len() == self.pending.capacity() {
-                    // Early is better than never, and than an allocation.
-                    if let Some(oldest) = self.pending.pop_front() {
-                        self.in_force[oldest.control] = oldest.value;
-                        at_once = true;
-                    }
-                }
-                self.pending.push_back(Event { at: position + self.latency_frames, control, value });
+                let event = Event { at: position + self.latency_frames, control, value };
+                at_once |= self.wait(event);
             }
             self.newest[control] = value;
         }
+        at_once
+    }
+
+    /// Keeps an event until its time. Where there is no room, a ramp loses its last step but one, which then comes a step
+    /// early; if its control has none under way, the oldest event of all comes into force early, which this says. Both
+    /// are better than never, and than an allocation.
+    fn wait(&mut self, event: Event) -> bool {
+        let mut at_once = false;
+        if self.pending.len() == self.pending.capacity() {
+            if let Some(step) = self.pending.iter_mut().rev().find(|step| step.control == event.control) {
+                step.value = event.value;
+                return false;
+            }
+            if let Some(oldest) = self.pending.pop_front() {
+                self.in_force[oldest.control] = oldest.value;
+                at_once = true;
+            }
+        }
+        self.pending.push_back(event);
         at_once
     }
 
@@ -153,15 +168,20 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fits_comes_early_and_costs_no_memory() {
+    fn more_than_fits_loses_steps_and_no_time_and_costs_no_memory() {
         let mut automation = Automation::new(100_000);
         let capacity = automation.pending.capacity();
         for position in 0..2 * capacity as u64 {
             automation.receive(position, &vocals(-(position as f32) / 1e3), Touched::NONE);
+            assert_eq!(in_force(&automation), 0.0, "before its time");
         }
+        // Another control has a place, too.
+        let mut mixer = vocals(-(2.0 * capacity as f32 - 1.0) / 1e3);
+        mixer.bypassed = true;
+        automation.receive(2 * capacity as u64, &mixer, Touched::NONE);
         assert_eq!(automation.pending.capacity(), capacity);
         automation.apply(u64::MAX);
-        assert_eq!(in_force(&automation), -(2.0 * capacity as f32 - 1.0) / 1e3);
+        assert_eq!(automation.mixer(), mixer, "the last values");
         automation.receive(0, &vocals(1.0), Touched::NONE);
         automation.restart();
         assert_eq!(automation.next(), None);

@@ -1,13 +1,24 @@
 //! The mixer's values one by one: each control has a place in a list, in which the plugin announces its parameters and
 //! automation keeps them. Must not know what a value does.
 
-use rehearsekit_audio::click::{ClickMode, ClickSource, ClickValues, Subdivision};
+use rehearsekit_audio::click::{BUILT_IN_SOUNDS, ClickMode, ClickSource, ClickValues, Subdivision};
 
-use crate::mixer::{Mixer, PartMode, STRIPS, StripValues};
+use crate::mixer::{MOST_BEATS_PER_BAR, Mixer, OWN_TEMPO_BPM, PartMode, STRIPS, StripValues, TOP_DB};
 
 impl Mixer {
-    /// One number for each [`Control`], in their order.
+    /// One number for each [`Control`], in their order, each the nearest that it may be: this is the one way to the sound,
+    /// whoever set the mixer.
     pub(crate) fn values(&self) -> [f32; CONTROLS] {
+        let mut values = self.set_values();
+        for (control, value) in values.iter_mut().enumerate() {
+            let Reach { least, most, otherwise } = Control(control).reach();
+            // Adding zero turns a −0 into a 0.
+            *value = if value.is_nan() { otherwise } else { value.clamp(least, most) + 0.0 };
+        }
+        values
+    }
+
+    fn set_values(&self) -> [f32; CONTROLS] {
         let mut values = [0.0; CONTROLS];
         let switch = |on| f32::from(u8::from(on));
         values[Control::BYPASS.0] = switch(self.bypassed);
@@ -96,6 +107,14 @@ pub const CONTROLS: usize = Control::BEATS_PER_BAR.0 + 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(usize);
 
+/// The values that a control may have.
+struct Reach {
+    least: f32,
+    most: f32,
+    /// In place of what is no number.
+    otherwise: f32,
+}
+
 /// Gain, mute, solo, pan.
 const PER_STRIP: usize = 4;
 
@@ -161,6 +180,29 @@ impl Control {
         Self(1 + PER_STRIP * (strip % STRIPS) + what)
     }
 
+    /// Which values it may have.
+    fn reach(self) -> Reach {
+        let strips = 1..Self::MASTER.0;
+        let what = self.0.wrapping_sub(1) % PER_STRIP;
+        let is_fader = self == Self::MASTER || self == Self::CLICK_LEVEL;
+        let is_pan = self == Self::CLICK_PAN || (strips.contains(&self.0) && what == 3);
+        let [slowest, fastest] = OWN_TEMPO_BPM;
+        let (least, most, otherwise) = match self {
+            _ if is_fader || (strips.contains(&self.0) && what == 0) => (f32::NEG_INFINITY, TOP_DB, 0.0),
+            _ if is_pan => (-1.0, 1.0, 0.0),
+            Self::WETNESS => (0.0, 1.0, 1.0),
+            Self::PART => (0.0, (PARTS.len() - 1) as f32, 0.0),
+            Self::MINE => (0.0, (STRIPS - 1) as f32, 0.0),
+            Self::CLICK_MODE => (0.0, (CLICK_MODES.len() - 1) as f32, 0.0),
+            Self::CLICK_SOUND => (0.0, BUILT_IN_SOUNDS.len() as f32, 0.0),
+            Self::CLICK_SUBDIVISION => (0.0, (SUBDIVISIONS.len() - 1) as f32, 0.0),
+            Self::OWN_TEMPO => (slowest, fastest, 120.0),
+            Self::BEATS_PER_BAR => (1.0, MOST_BEATS_PER_BAR as f32, 4.0),
+            _ => (0.0, 1.0, 0.0),
+        };
+        Reach { least, most, otherwise }
+    }
+
     /// Its place.
     pub const fn index(self) -> usize {
         self.0
@@ -218,7 +260,9 @@ mod tests {
         let usual = Mixer::default();
         for index in 0..CONTROLS {
             let mut values = usual.values();
-            values[index] = if values[index] == 1.0 { 0.0 } else { 1.0 };
+            // Another that it may have.
+            let Reach { least, most, .. } = Control(index).reach();
+            values[index] = if values[index] == most { least } else { most };
             let mixer = Mixer::from_values(&values, 0.0);
             assert_eq!(mixer.values(), values, "control {index}");
             let differing = (0..CONTROLS).filter(|&at| mixer.differs(&usual, at));
@@ -236,6 +280,40 @@ mod tests {
         };
         let mixer = Mixer { part: PartMode::OnlyMine, mine: 5, click, ..usual };
         assert_eq!(Mixer::from_values(&mixer.values(), 1.25), mixer);
+    }
+
+    #[test]
+    fn no_value_reaches_the_sound_that_its_control_cannot_have() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -1e9, 60.0, -0.0] {
+            let strip = StripValues { gain_db: odd, pan: odd, ..StripValues::default() };
+            let click = ClickValues {
+                level_db: odd,
+                pan: odd,
+                own_tempo_bpm: odd.into(),
+                own_beats_per_bar: u32::MAX,
+                sound: u8::MAX,
+                ..ClickValues::default()
+            };
+            let mixer = Mixer {
+                strips: [strip; STRIPS],
+                master_db: odd,
+                wetness: odd,
+                mine: usize::MAX,
+                click,
+                ..Mixer::default()
+            };
+            let heard = Mixer::from_values(&mixer.values(), 0.0);
+            for gain in [heard.strips[0].gain_db, heard.master_db, heard.click.level_db] {
+                assert!(gain <= TOP_DB && gain.to_bits() != (-0.0_f32).to_bits(), "{odd}: {gain} dB");
+            }
+            for pan in [heard.strips[5].pan, heard.click.pan] {
+                assert!((-1.0..=1.0).contains(&pan), "{odd}: {pan}");
+            }
+            assert!((0.0..=1.0).contains(&heard.wetness), "{odd}: {}", heard.wetness);
+            assert!((20.0..=400.0).contains(&heard.click.own_tempo_bpm), "{odd}");
+            assert_eq!((heard.mine, heard.click.own_beats_per_bar), (STRIPS - 1, MOST_BEATS_PER_BAR));
+            assert_eq!(heard.click.sound, BUILT_IN_SOUNDS.len() as u8);
+        }
     }
 
     #[test]

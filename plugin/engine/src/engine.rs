@@ -1,7 +1,7 @@
 //! The audio thread's engine: one block of the mix in, one block of what was `latency_frames` ago out.
 //!
-//! In a live session nothing here allocates, locks, waits, logs or makes a system call. It knows no clock: how fast
-//! the host calls is judged elsewhere.
+//! Nothing here allocates, locks or logs; in a live session nothing waits or makes a system call either. It knows no
+//! clock: how fast the host calls is judged elsewhere.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -77,8 +77,7 @@ pub struct AudioEngine {
     /// The piece of the mix that is played, since its output takes its place.
     piece: [Vec<f32>; 2],
     played_frames: u64,
-    /// `Some` in an offline render.
-    offline: Option<Offline>,
+    offline: Offline,
     run: Arc<Run>,
 }
 
@@ -87,7 +86,7 @@ pub(crate) struct Parts {
     pub(crate) playout: Playout,
     pub(crate) feed: Feed,
     pub(crate) stems: Option<rtrb::Consumer<StemSlot>>,
-    pub(crate) offline: Option<Offline>,
+    pub(crate) offline: Offline,
     pub(crate) metronome: Metronome,
     /// The latency, or nothing where the host tells of what comes out.
     pub(crate) told_ahead_frames: u32,
@@ -167,18 +166,22 @@ impl AudioEngine {
     /// Discards all audio that is under way and ends the silence of a failed render. What the mixer is set to at
     /// the next block acts at once. Real-time safe.
     pub fn reset(&mut self) {
+        self.enter(self.offline.is_on());
+    }
+
+    /// The same, and what comes next is an offline render, or live. The connection follows in the background; a render
+    /// waits for it, as for everything else. Real-time safe.
+    pub fn enter(&mut self, offline: bool) {
         self.playout.reset();
         self.feed.discard();
         self.automation.restart();
         self.song.forget();
         self.metronome.reset();
-        if let Some(offline) = &mut self.offline {
-            offline.reset(&self.run);
-        }
+        self.offline.begin(offline, &self.run);
     }
 
     fn has_failed(&self) -> bool {
-        self.offline.as_ref().is_some_and(Offline::has_failed)
+        self.offline.has_failed()
     }
 
     /// Takes a piece of the mix in, hands it to the network, and lays out what has come back; offline it waits
@@ -192,7 +195,7 @@ impl AudioEngine {
             }
         }
         let Self { playout, feed, stems, offline, run, piece, .. } = self;
-        if let Some(offline) = offline {
+        if offline.is_on() {
             // Stems are taken meanwhile, or neither side would move.
             let room = offline.wait(run, || {
                 stems.iter_mut().for_each(|stems| playout.take_from(stems));
@@ -204,7 +207,7 @@ impl AudioEngine {
         }
         let piece = [&piece[0][..frames], &piece[1][..frames]];
         let lost = feed.push(playout.position(), song_position, piece);
-        if let Some(offline) = offline {
+        if offline.is_on() {
             let ready = offline.wait(run, || {
                 stems.iter_mut().for_each(|stems| playout.take_from(stems));
                 playout.is_ready(frames)

@@ -19,6 +19,7 @@ use std::{
 use rehearsekit_audio::SampleRate;
 use rehearsekit_client::{BudgetOffer, KnownServers, Link, LinkState, Target};
 use rehearsekit_playout::{OwnSounds, Playout};
+use rehearsekit_protocol::Mode;
 
 use self::meeting::{Attempt, is_looked_for};
 use crate::{
@@ -35,6 +36,7 @@ use crate::{
     session::{self, Ends, Lessons},
     settings::{Settings, Trust},
     shared::{Run, lock},
+    switch::Switch,
 };
 
 /// How long an offline render stands still for one chunk before it gives up.
@@ -47,7 +49,8 @@ pub struct AudioSetup {
     pub rate_hz: u32,
     /// The largest block it announced. Larger ones are survived.
     pub max_block_frames: u32,
-    /// Whether this is an offline render (a bounce), which may wait and must be exact.
+    /// Whether this begins as an offline render (a bounce), which may wait and must be exact; see
+    /// [`AudioEngine::enter`].
     pub offline: bool,
     /// How long an offline render stands still for one chunk before it gives up.
     pub offline_patience: Duration,
@@ -125,6 +128,7 @@ impl Instance {
     }
 
     fn with_keyring(settings: Settings, keyring: Keyring) -> Self {
+        let settings = settings.sane();
         Self {
             keyring,
             attempt: Mutex::default(),
@@ -146,8 +150,9 @@ impl Instance {
         lock(&self.settings).clone()
     }
 
-    /// Takes over other settings: from a project that is loaded, or from the editor.
-    pub fn configure(&self, mut new: Settings) -> Change {
+    /// Takes over other settings, or the nearest that make sense: from a project that is loaded, or from the editor.
+    pub fn configure(&self, new: Settings) -> Change {
+        let mut new = new.sane();
         let active = lock(&self.active);
         let mut settings = lock(&self.settings);
         let link = |s: &Settings| (s.server.clone(), s.model.clone(), s.trust.clone());
@@ -196,7 +201,7 @@ impl Instance {
         let most_frames = setup.max_block_frames.clamp(1, MOST_BLOCK_FRAMES);
         let setup = AudioSetup { max_block_frames: most_frames, ..setup };
         let playout = Playout::for_any_model(latency_frames, most_frames, session::assumed_layout(&settings));
-        let run = Arc::new(Run::new(Arc::clone(&self.meters), playout.counters()));
+        let run = Arc::new(Run::new(Arc::clone(&self.meters), playout.counters(), setup.offline));
         let (link, ends) = match self.connect(&settings, &setup, latency_frames, &run) {
             Ok((link, rate, ends)) => (Some((link, rate)), Some(ends)),
             Err(problem) => {
@@ -204,7 +209,6 @@ impl Instance {
                 (None, None)
             }
         };
-        let remote = link.as_ref().map(|(link, _)| link.remote());
         let (mix, stems) = ends.map(|Ends { mix, stems }| (mix, stems)).unzip();
         let rate = SampleRate::new(setup.rate_hz).ok();
         // How much later than it is told something is heard.
@@ -214,7 +218,7 @@ impl Instance {
             playout,
             feed: Feed::new(mix),
             stems,
-            offline: setup.offline.then(|| Offline::new(remote, setup.offline_patience)),
+            offline: Offline::new(setup.offline, link.is_some(), setup.offline_patience),
             metronome,
             told_ahead_frames,
             run: Arc::clone(&run),
@@ -263,7 +267,8 @@ impl Instance {
         let lately = Lately::new(session::LOOK, setup.rate_hz, setup.max_block_frames);
         let (settings, offers) = (Arc::clone(&self.settings), Arc::clone(&self.offers));
         let lessons = Lessons { settings, offers, rate, latency_frames };
-        let watching = session::watch(link.remote(), Arc::clone(run), lessons, pace, lately);
+        let switch = Switch::new(*setup, rate, latency_frames, run);
+        let watching = session::watch(link.remote(), Arc::clone(run), lessons, switch, pace, lately);
         network.handle().spawn(watching);
         Ok((link, rate, ends))
     }
@@ -293,9 +298,13 @@ impl Instance {
         if let (Ok(target), Some(network)) = (&target, &*self.network()) {
             look_for(network, target);
         }
-        let (config, problem) = session::link_config(settings, &target, setup, *latency_frames, *rate);
-        *lock(&run.problem) = problem;
-        link.reconfigure(config);
+        link.remote().change(|present| {
+            // Which mode it is in is the audio thread's business.
+            let setup = AudioSetup { offline: present.open.mode == Mode::Reliable, ..*setup };
+            let (config, problem) = session::link_config(settings, &target, &setup, *latency_frames, *rate);
+            *lock(&run.problem) = problem;
+            *present = config;
+        });
     }
 
     /// Who is known has changed: what the settings mean may be another server, or one that can be spoken to now.

@@ -86,6 +86,12 @@ impl Lately {
         self.frames = (frames, now, true);
     }
 
+    /// Nobody looks until the next time, and the host may do as it likes.
+    pub(crate) fn pause(&mut self) {
+        self.last_look = None;
+        self.frames = (0, Duration::ZERO, false);
+    }
+
     /// So much has been missed in this session; less than a moment ago is another session.
     pub(crate) fn missed(&mut self, missed: Missed, now: Duration) {
         let before = std::mem::replace(&mut self.missed, missed);
@@ -178,6 +184,15 @@ mod tests {
         let happened = lately.happened(ms(1_400));
         assert_eq!(happened.network, HeldUp { times: 2, worst: ms(200) });
         assert_eq!(happened.audio, HeldUp::default());
+    }
+
+    #[test]
+    fn nobody_is_late_during_a_pause() {
+        let mut lately = lately();
+        (0..50).for_each(|look| lately.look(look * 960, ms(20 * look)));
+        lately.pause();
+        (0..50).for_each(|look| lately.look(900_000 + look * 960, ms(1_400 + 20 * look)));
+        assert_eq!(lately.happened(ms(2_400)), Happened::default());
     }
 
     #[test]

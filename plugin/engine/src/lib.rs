@@ -6,9 +6,9 @@
 //! - [`Instance`], the main thread's handle, one per plugin instance. Making one is cheap and starts nothing; no
 //!   function of it waits for the network. [`Instance::activate`] builds an [`AudioEngine`] and orders a
 //!   connection in the background.
-//! - [`AudioEngine`], the audio thread's. In a live session [`AudioEngine::process`] allocates nothing, locks
-//!   nothing, waits for nothing, logs nothing and makes no system call. In an offline render, and only there, it
-//!   waits for the exact chunk; [`Instance::cancel_offline`] ends the wait.
+//! - [`AudioEngine`], the audio thread's. [`AudioEngine::process`] allocates nothing, locks nothing and logs nothing. In a
+//!   live session it waits for nothing and makes no system call. In an offline render, and only there, it waits for the
+//!   exact chunk; [`Instance::cancel_offline`] ends the wait. [`AudioEngine::enter`] goes from one to the other.
 //! - [`network`], the one runtime of the process on which all links live. It starts with the first activation
 //!   and goes with the last instance; [`network::unload`] is for the library's exit.
 //!
@@ -33,6 +33,7 @@ mod session;
 pub mod settings;
 mod shared;
 mod song;
+mod switch;
 pub mod view;
 
 pub use checkup::{Check, Finding, Verdict};
@@ -41,10 +42,12 @@ pub use engine::{AudioEngine, Block, OUTPUTS, Status};
 pub use instance::{AudioSetup, Change, Instance};
 pub use meters::{Levels, Meters};
 pub use metronome::ClickNow;
-pub use mixer::{Mixer, PartMode, STRIP_NAMES, STRIPS, StripValues};
+pub use mixer::{
+    MOST_BEATS_PER_BAR, Mixer, OWN_TEMPO_BPM, PartMode, STRIP_NAMES, STRIPS, StripValues, TOP_DB,
+};
 pub use rehearsekit_audio::click::{self, BeatTransport as Transport};
 pub use rehearsekit_client::known::config_dir;
 pub use rehearsekit_client::{BudgetOffer, DEFAULT_SERVER, Percentiles, STANDARD_BUDGETS_MILLIS};
 pub use servers::{Pairing, ServerSeen, Standing};
-pub use settings::{InstanceId, Settings, Trust};
+pub use settings::{InstanceId, MOST_COUNT_IN_BARS, Settings, Trust};
 pub use view::{Counters, LinkView, View};

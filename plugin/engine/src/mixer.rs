@@ -25,6 +25,12 @@ pub struct StripValues {
 
 /// The lower end of a fader: as good as nothing, and treated as nothing.
 pub const SILENT_DB: f32 = -90.0;
+/// The upper end of a fader.
+pub const TOP_DB: f32 = 12.0;
+/// Slowest and fastest tempo of the player's own, in beats per minute.
+pub const OWN_TEMPO_BPM: [f32; 2] = [20.0, 400.0];
+/// Most beats of a bar of the player's own.
+pub const MOST_BEATS_PER_BAR: u32 = 16;
 
 impl Default for StripValues {
     fn default() -> Self {

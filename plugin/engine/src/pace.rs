@@ -50,6 +50,11 @@ impl Pace {
         self.above = above;
     }
 
+    /// What the host does until the next look says nothing about its pace.
+    pub(crate) fn pause(&mut self) {
+        (self.last, self.ahead, self.above) = (None, 0.0, false);
+    }
+
     /// How often the host ran ahead.
     pub(crate) fn bursts(&self) -> u64 {
         self.bursts
@@ -106,6 +111,15 @@ mod tests {
         assert_eq!(pace.bursts(), 3 - 1, "the first look has nothing to compare with");
         assert!(pace.is_bursting(ms(1_000)));
         assert!(!pace.is_bursting(ms(12_000)));
+    }
+
+    #[test]
+    fn what_is_played_during_a_pause_is_no_burst() {
+        let mut pace = Pace::new(48_000, 512);
+        (0..10).for_each(|look| pace.look(look * 960, ms(20 * look)));
+        pace.pause();
+        (0..10).for_each(|look| pace.look(1_000_000_000 + look * 960, ms(400 + 20 * look)));
+        assert_eq!(pace.bursts(), 0);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::{
     servers,
     settings::Settings,
     shared::{Figures, Run, lock},
+    switch::Switch,
 };
 
 /// The mix ring holds this much, for a network task that stalls.
@@ -59,30 +60,39 @@ pub(crate) fn link_config(
         Err(problem) => (&nobody, Some(problem.clone())),
     };
     let id = settings.instance.to_string();
-    // A bounce waits within a block until all of it is there, so a large block (pedalboard's 8192 frames) costs no
-    // latency; counted, it would make a server refuse a budget that holds live.
-    let host_block_frames = if setup.offline { SLOT_FRAMES as u32 } else { setup.max_block_frames };
-    let block_frames = host_block_frames.max(SLOT_FRAMES as u32).div_ceil(decimation.factor());
-    // What budgets buy is a question of live playing, and a bounce's small block would give another answer.
-    let wanted_offers_frames =
-        if setup.offline { Vec::new() } else { offers::wanted_offers_frames(rate, latency_frames) };
+    let mut open = OpenRequest {
+        model: settings.model.clone().unwrap_or_default(),
+        rate_hz: decimation.wire_hz(rate),
+        budget_frames: decimation.wire_budget_frames(latency_frames),
+        block_frames: 0,
+        link_micros: LINK_ALLOWANCE.as_micros() as u32,
+        mode: Mode::Live,
+        wanted_offers_frames: Vec::new(),
+    };
+    set_mode(&mut open, setup, latency_frames, rate);
     let config = LinkConfig {
         server: target.address().to_owned(),
         finder: target.fingerprint().map(|_| servers::finder()).unwrap_or_default(),
         trust: target.trust(),
         client_name: format!("RehearseKit plugin {}", &id[..8]),
-        open: OpenRequest {
-            model: settings.model.clone().unwrap_or_default(),
-            rate_hz: decimation.wire_hz(rate),
-            budget_frames: decimation.wire_budget_frames(latency_frames),
-            block_frames: block_frames.clamp(1, MAX_BLOCK_FRAMES),
-            link_micros: LINK_ALLOWANCE.as_micros() as u32,
-            mode: if setup.offline { Mode::Reliable } else { Mode::Live },
-            wanted_offers_frames,
-        },
+        open,
         decimation,
     };
     (config, problem)
+}
+
+/// Asks for a session of `setup`'s mode: what differs between live playing and an offline render.
+pub(crate) fn set_mode(open: &mut OpenRequest, setup: &AudioSetup, latency_frames: u32, rate: SampleRate) {
+    open.mode = if setup.offline { Mode::Reliable } else { Mode::Live };
+    // A bounce waits within a block until all of it is there, so a large block (pedalboard's 8192 frames) costs no
+    // latency; counted, it would make a server refuse a budget that holds live.
+    let host_block_frames = if setup.offline { SLOT_FRAMES as u32 } else { setup.max_block_frames };
+    let block_frames =
+        host_block_frames.max(SLOT_FRAMES as u32).div_ceil(Decimation::for_host(rate).factor());
+    open.block_frames = block_frames.clamp(1, MAX_BLOCK_FRAMES);
+    // What budgets buy is a question of live playing, and a bounce's small block would give another answer.
+    open.wanted_offers_frames =
+        if setup.offline { Vec::new() } else { offers::wanted_offers_frames(rate, latency_frames) };
 }
 
 /// The lanes to assume before a server says what it has.
@@ -127,12 +137,13 @@ pub(crate) fn offers_in(
     (!told.is_empty()).then(|| offers::in_millis(told, rate, latency_frames))
 }
 
-/// Keeps an eye on both sides until the link is closed: writes down the figures, learns the model's stems and what
+/// Keeps an eye on both sides until the link is closed: carries out what the audio thread orders, writes down the figures, learns the model's stems and what
 /// budgets buy, judges how fast the host calls.
 pub(crate) async fn watch(
-    remote: LinkRemote,
+    mut remote: LinkRemote,
     run: Arc<Run>,
     lessons: Lessons,
+    mut switch: Switch,
     mut pace: Pace,
     mut lately: Lately,
 ) {
@@ -147,9 +158,16 @@ pub(crate) async fn watch(
     loop {
         look.tick().await;
         let now = start.elapsed();
+        switch.look(&mut remote, &run);
         let frames = run.frames.load(Relaxed);
-        pace.look(frames, now);
-        lately.look(frames, now);
+        if switch.is_offline() {
+            // A bounce has no pace.
+            pace.pause();
+            lately.pause();
+        } else {
+            pace.look(frames, now);
+            lately.look(frames, now);
+        }
         if looks.is_multiple_of(STATS_EVERY) {
             remote.tell_underruns(run.counters.read().underruns);
             link = remote.stats();
@@ -180,7 +198,8 @@ pub(crate) async fn watch(
             let budget_millis = lessons.rate.duration(lessons.latency_frames.into()).as_secs_f64() * 1e3;
             let offers = &lock(&lessons.offers);
             let situation = Situation { budget_millis, offers, shadow: &link.shadow, missed };
-            recommendation = recommend(situation, recommendation.as_ref());
+            let present = recommendation.take().filter(|_| !switch.is_offline());
+            recommendation = recommend(situation, present.as_ref()).filter(|_| !switch.is_offline());
         }
         looks = looks.wrapping_add(1);
         *lock(&run.figures) = Figures {

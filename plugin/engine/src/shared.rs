@@ -1,17 +1,19 @@
 //! What the audio thread, the network and the main thread share of one activation: atomics, and behind locks only
-//! what the audio thread never touches in a live session.
+//! what the audio thread never touches.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64},
 };
+use std::time::Duration;
 
-use rehearsekit_client::{LinkStats, Recommendation};
+use rehearsekit_client::{LinkState, LinkStats, Recommendation};
 use rehearsekit_playout::PlayoutCounters;
 
 use crate::lately::Happened;
 use crate::meters::Meters;
 use crate::metronome::Heard;
+use crate::offline::{Desk, Order};
 
 /// One activation, from [`Instance::activate`](crate::Instance::activate) to the next or the end.
 #[derive(Debug)]
@@ -28,8 +30,10 @@ pub(crate) struct Run {
     pub(crate) cancelled: AtomicBool,
     /// The activation is over; nothing takes that back.
     pub(crate) over: AtomicBool,
-    /// Why an offline render failed.
-    pub(crate) error: Mutex<Option<String>>,
+    /// What audio thread and network tell each other about offline renders.
+    pub(crate) desk: Desk,
+    /// See [`Run::error`].
+    error: Mutex<Option<(Order, String)>>,
     /// Why there can be no connection with these settings at all.
     pub(crate) problem: Mutex<Option<String>>,
     pub(crate) figures: Mutex<Figures>,
@@ -52,7 +56,7 @@ pub(crate) struct Figures {
 pub(crate) type Missed = [u64; 3];
 
 impl Run {
-    pub(crate) fn new(meters: Arc<Meters>, counters: Arc<PlayoutCounters>) -> Self {
+    pub(crate) fn new(meters: Arc<Meters>, counters: Arc<PlayoutCounters>, offline: bool) -> Self {
         Self {
             meters,
             counters,
@@ -62,6 +66,7 @@ impl Run {
             heard: Heard::default(),
             cancelled: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            desk: Desk::new(offline),
             error: Mutex::new(None),
             problem: Mutex::new(None),
             figures: Mutex::default(),
@@ -74,6 +79,18 @@ impl Run {
     pub(crate) fn missed(&self, link: &LinkStats) -> Missed {
         let playout = self.counters.read();
         [playout.underruns, playout.late, link.lost]
+    }
+
+    /// Why an offline render failed, in words: those that were right when this was asked first, since the link goes on.
+    /// Not for the audio thread.
+    pub(crate) fn error(&self, link: Option<&LinkState>, patience: Duration) -> Option<String> {
+        let mut kept = lock(&self.error);
+        match (self.desk.failure(), &*kept) {
+            (None, _) => *kept = None,
+            (Some((order, _)), Some((known, _))) if order == *known => {}
+            (Some((order, failure)), _) => *kept = Some((order, failure.words(link, patience))),
+        }
+        kept.as_ref().map(|(_, words)| words.clone())
     }
 
     /// What was missed since then; nothing if there is no then.

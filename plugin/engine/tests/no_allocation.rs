@@ -1,11 +1,12 @@
-//! The audio thread allocates nothing in a live session: an allocator that counts, and one test alone in its
-//! process.
+//! The audio thread allocates nothing, live or in an offline render, nor when it goes from one to the other: an allocator
+//! that counts, and one test alone in its process.
 
 mod common;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    time::Duration,
 };
 
 use common::{Deaf, noise, sizes};
@@ -48,11 +49,12 @@ fn process_and_reset_allocate_nothing() {
 
     let deaf = Deaf::new();
     let instance = Instance::new(deaf.settings());
-    let mut engine = instance.activate(AudioSetup::new(48_000, 1_024, false));
+    let setup = AudioSetup::new(48_000, 1_024, false);
+    let mut engine = instance.activate(AudioSetup { offline_patience: Duration::from_millis(1), ..setup });
     let mut size = sizes(7, 5_000);
     let mut buffers = vec![[vec![0.0f32; 5_000], vec![0.0f32; 5_000]]; STRIPS + 1];
     let mut mixer = Mixer::default();
-    let mut position = 0i64;
+    let (mut position, mut failed) = (0i64, 0);
     for n in 0..3_000u64 {
         let frames = size();
         for (p, sample) in buffers[0].iter_mut().flat_map(|c| &mut c[..frames]).enumerate() {
@@ -93,7 +95,14 @@ fn process_and_reset_allocate_nothing() {
         if n % 500 == 499 {
             engine.reset();
         }
+        if n % 300 == 250 {
+            engine.enter(true);
+        } else if n % 300 == 299 {
+            engine.enter(false);
+        }
         assert_eq!(CALLS.get() - before, 0, "in block {n}");
-        assert_eq!(status, Status::Ok);
+        assert!(status == Status::Ok || n % 300 > 250, "block {n} is live");
+        failed += u64::from(status != Status::Ok);
     }
+    assert!(failed > 0, "nothing can come of a bounce here");
 }

@@ -96,3 +96,35 @@ fn deactivating_ends_the_wait() {
         drop(instance);
     }
 }
+
+#[test]
+fn an_engine_goes_offline_and_back_and_every_render_is_asked_for_anew() {
+    // Nothing is sent there, so a render fails as soon as its order has been carried out.
+    let settings = Settings { server: Some("192.0.2.1:7433".to_owned()), ..Settings::default() };
+    let mut host = Host::new(settings, AudioSetup::new(48_000, 512, false));
+    let song = song(512);
+    for _ in 0..3 {
+        assert!(!host.instance.view().offline);
+        host.block([&song[0], &song[1]]);
+        assert_eq!((host.last, host.instance.view().error), (Status::Ok, None));
+        host.engine.enter(true);
+        assert!(host.instance.view().offline);
+        until_failed(&mut host);
+        assert!(host.instance.view().error.is_some_and(|error| error.contains("rehearsekit pair")));
+        host.engine.enter(false);
+    }
+}
+
+#[test]
+fn an_order_to_stop_counts_for_one_render_and_leaving_for_all() {
+    let deaf = Deaf::new();
+    let mut host = Host::new(deaf.settings(), offline(FOR_EVER));
+    let instance = Arc::clone(&host.instance);
+    instance.cancel_offline();
+    until_failed(&mut host);
+    // A reset takes the order back; the end of an activation stays.
+    host.engine.reset();
+    instance.deactivate();
+    host.engine.reset();
+    until_failed(&mut host);
+}

@@ -139,8 +139,9 @@ impl Hand {
     /// Moves a parameter by hand: it is set, the engine follows at once, the host is told.
     fn move_to(&self, control: Control, normalized: f32) {
         let index = control.index();
-        crate::host_compat::events::set_by_hand(&self.shared, index, normalized);
-        self.tell(News::Value(index, normalized));
+        if let Some(normalized) = crate::host_compat::events::set_by_hand(&self.shared, index, normalized) {
+            self.tell(News::Value(index, normalized));
+        }
     }
 
     fn settings(&self, change: impl FnOnce(&mut rehearsekit_plugin_engine::Settings)) {

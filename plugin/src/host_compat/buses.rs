@@ -1,9 +1,11 @@
 //! A host's buses, completed. nice-plug plays only when every bus it declared is connected, and reads past the end
 //! of the host's list when there are fewer. pedalboard leaves the stem outputs out, DawDreamer takes them away
 //! at run time, and hosts on mono tracks bring one channel where two were agreed: all get a full set of pointers,
-//! with scratch memory wherever they brought none.
+//! with scratch memory wherever they brought none; and what a host brought beyond that, or in vain, is silenced.
 //!
 //! Nothing here allocates after `new`. It must not know which plugin format the pointers came from.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Outputs of the larger class: main, six stems, click.
 pub(crate) const MAX_OUTPUTS: usize = 8;
@@ -32,6 +34,55 @@ impl Layout {
     /// Channels of output bus `bus`.
     pub(crate) fn output_channels(&self, bus: usize) -> usize {
         if bus == 0 { self.main_channels } else { MAX_CHANNELS }
+    }
+}
+
+/// A layout that one thread changes while another reads it without waiting.
+#[derive(Debug)]
+pub(crate) struct LayoutCell(AtomicU32);
+
+impl LayoutCell {
+    pub(crate) fn new(layout: Layout) -> Self {
+        let cell = Self(AtomicU32::new(0));
+        cell.set(layout);
+        cell
+    }
+
+    pub(crate) fn set(&self, layout: Layout) {
+        // A byte each: none can be more than MAX_OUTPUTS.
+        let byte = |number: usize| number.min(usize::from(u8::MAX)) as u8;
+        let Layout { input_channels, main_channels, outputs } = layout;
+        let packed = u32::from_le_bytes([byte(input_channels), byte(main_channels), byte(outputs), 0]);
+        self.0.store(packed, Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> Layout {
+        let [input_channels, main_channels, outputs, _] =
+            self.0.load(Ordering::Acquire).to_le_bytes().map(usize::from);
+        Layout { input_channels, main_channels, outputs }
+    }
+}
+
+/// Writes silence for `frames` frames into each of `count` channels, but those that are in `kept`.
+///
+/// # Safety
+/// `channels` is null or has `count` readable pointers behind it, each null or valid for that many samples.
+pub(crate) unsafe fn silence<T: Copy + Default>(
+    channels: *const *mut T,
+    count: i64,
+    frames: usize,
+    kept: impl Fn(*mut T) -> bool,
+) {
+    if channels.is_null() {
+        return;
+    }
+    for channel in 0..usize::try_from(count).unwrap_or(0) {
+        // SAFETY: below the host's own count.
+        let pointer = unsafe { *channels.add(channel) };
+        if !pointer.is_null() && !kept(pointer) {
+            // SAFETY: promised by the caller.
+            unsafe { std::slice::from_raw_parts_mut(pointer, frames) }.fill(T::default());
+        }
     }
 }
 
@@ -121,6 +172,23 @@ impl Buses {
         }
     }
 
+    /// Whether this is one of the host's channels that are played into.
+    pub(crate) fn is_played(&self, layout: &Layout, pointer: *mut f32) -> bool {
+        let buses = self.host_outputs.iter().enumerate().take(layout.outputs);
+        buses.flat_map(|(bus, channels)| &channels[..layout.output_channels(bus)]).any(|&one| one == pointer)
+    }
+
+    /// Silences the outputs of [`Self::at`] for `frames` frames, be they the host's or scratch.
+    ///
+    /// # Safety
+    /// They are valid for that many.
+    pub(crate) unsafe fn silence_part(&mut self, layout: &Layout, frames: usize) {
+        for (bus, channels) in self.outputs.iter().enumerate().take(layout.outputs) {
+            // SAFETY: as many pointers, valid as promised by the caller.
+            unsafe { silence(channels.as_ptr(), layout.output_channels(bus) as i64, frames, |_| false) };
+        }
+    }
+
     /// How many frames can be played at once.
     pub(crate) fn longest(&self) -> usize {
         if self.complete { usize::MAX } else { SCRATCH_FRAMES }
@@ -205,6 +273,31 @@ mod tests {
         let outputs = buses.at(0).1;
         assert_eq!(outputs[0][0], left.as_mut_ptr());
         assert!(!outputs[0][1].is_null() && !outputs[7][1].is_null());
+    }
+
+    #[test]
+    fn a_layout_comes_out_of_its_cell_as_it_went_in() {
+        for layout in [STEMS, Layout { input_channels: 1, main_channels: 1, outputs: 1 }] {
+            assert_eq!(LayoutCell::new(layout).get(), layout);
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_played_is_silenced() {
+        let mut memory = [[1.0_f32; 4]; 4];
+        let mut channels = memory.each_mut().map(|channel| channel.as_mut_ptr());
+        channels[1] = std::ptr::null_mut();
+        let main = bus(&mut channels);
+        let mono = Layout { input_channels: 1, main_channels: 1, outputs: 1 };
+        let mut buses = Buses::default();
+        // SAFETY: four channels of four frames, one of them null.
+        unsafe {
+            buses.take(&mono, main, |_| main);
+            silence(main.channels, main.count, 3, |channel| buses.is_played(&mono, channel));
+        }
+        assert_eq!(memory, [[1.0; 4], [1.0; 4], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]]);
+        // SAFETY: nothing is there.
+        unsafe { silence::<f64>(std::ptr::null(), 7, 64, |_| false) };
     }
 
     #[test]

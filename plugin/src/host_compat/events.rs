@@ -2,11 +2,15 @@
 //! cutting the block there. nice-plug is given no parameter events at all, because it would hand each one to a
 //! worker thread from the audio thread (a system call) or call back into the host.
 //!
-//! Nothing here allocates after `new`.
+//! Nothing here allocates after `new`, and nothing is lost: what does not fit is read again from the host's list when
+//! its turn comes.
 
+use crate::host_compat::values;
 use crate::shared::Shared;
 
-/// As many changes of one block keep their exact frame; what comes on top is applied with the last of them.
+pub use values::normalized;
+
+/// As many changes of one block are held at once; a host's list with more is read more than once.
 const CAPACITY: usize = 1024;
 
 /// What happens to a parameter.
@@ -18,9 +22,18 @@ pub(crate) enum Change {
     Modulate(f32),
 }
 
+/// A host's list of changes for one block, which can be read again and again while the block is played.
+pub(crate) trait Source {
+    /// Hands over all of them in the host's order: the host's number of the parameter, the frame, the change.
+    fn each(&self, take: &mut dyn FnMut(u32, i64, Change));
+}
+
+/// When a change acts: at its frame, and there in the host's order.
+type Turn = (usize, usize);
+
 #[derive(Debug, Clone, Copy)]
 struct Event {
-    frame: usize,
+    turn: Turn,
     param: usize,
     change: Change,
 }
@@ -41,7 +54,8 @@ impl ParamTable {
         self.ids.get(index).copied()
     }
 
-    fn index(&self, id: u32) -> Option<usize> {
+    /// The place of the parameter with the host's number `id`.
+    pub(crate) fn index(&self, id: u32) -> Option<usize> {
         self.ids.iter().position(|known| *known == id)
     }
 
@@ -55,80 +69,109 @@ impl ParamTable {
 
 /// Applies a change that came from the host. Audio thread, or main thread while nothing is processed.
 fn apply(shared: &Shared, index: usize, change: Change) {
-    let Some(pointer) = shared.pointers().get(index) else { return };
     match change {
-        Change::Set(value) if shared.gestures.is_echo(index, value) => {}
-        // SAFETY: it points into `shared.params`, which lives as long as `shared`; the values are atomics.
-        Change::Set(value) => drop(unsafe { pointer._internal_set_normalized_value(value) }),
-        // SAFETY: as above.
-        Change::Modulate(offset) => drop(unsafe { pointer._internal_modulate_value(offset) }),
+        Change::Set(value) => {
+            shared.announced.arrived(index);
+            if !shared.gestures.is_echo(index, value) {
+                values::set(shared, index, value);
+            }
+        }
+        Change::Modulate(offset) => values::modulate(shared, index, offset),
     }
 }
 
-/// The player moves parameter `index` to this value in 0..=1. Editor thread.
-pub fn set_by_hand(shared: &Shared, index: usize, normalized: f32) {
-    let Some(pointer) = shared.pointers().get(index) else { return };
+/// The player moves parameter `index` to the nearest to this value that there is in 0..=1, which it gives; nothing
+/// happens for what is no number. Editor thread.
+pub fn set_by_hand(shared: &Shared, index: usize, normalized: f32) -> Option<f32> {
+    let normalized = values::nearest(normalized)?;
     shared.gestures.moving(index, normalized);
-    // SAFETY: it points into `shared.params`, which lives as long as `shared`; the values are atomics.
-    unsafe { pointer._internal_set_normalized_value(normalized) };
+    values::set(shared, index, normalized);
+    shared.announced.arrived(index);
     shared.gestures.moved(index);
-}
-
-/// The value of parameter `index` in 0..=1, without modulation.
-pub fn normalized(shared: &Shared, index: usize) -> f32 {
-    let Some(pointer) = shared.pointers().get(index) else { return 0.0 };
-    // SAFETY: it points into `shared.params`, which lives as long as `shared`; the values are atomics.
-    unsafe { pointer.unmodulated_normalized_value() }
+    Some(normalized)
 }
 
 /// The changes of the block that is being processed.
 pub(crate) struct Events {
+    /// The next ones, in their turn.
     events: Vec<Event>,
+    /// How many of these were applied.
+    done: usize,
+    /// The turn of the last one that was applied in this block.
+    last: Option<Turn>,
+    /// Whether the host's list has more, after those that are held.
+    has_more: bool,
+    frames: usize,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { events: Vec::with_capacity(CAPACITY) }
+        Self { events: Vec::with_capacity(CAPACITY), done: 0, last: None, has_more: false, frames: 0 }
     }
 }
 
 impl Events {
-    /// Begins the next block.
-    pub(crate) fn clear(&mut self) {
-        self.events.clear();
+    /// Begins the next block, of `frames` frames. What the host said long ago, was taken for an echo and was none,
+    /// comes into force.
+    pub(crate) fn begin(&mut self, shared: &Shared, table: &ParamTable, source: &dyn Source, frames: usize) {
+        shared.gestures.overdue(|index, value| values::set(shared, index, value));
+        (self.last, self.frames) = (None, frames);
+        self.fill(table, source);
     }
 
-    /// Adds a change of parameter `id` at `frame`, which is clamped into a block of `frames`. Unknown parameters
-    /// and values that are no numbers are nobody's business.
-    pub(crate) fn push(&mut self, table: &ParamTable, id: u32, frame: i64, frames: usize, change: Change) {
-        let (Change::Set(value) | Change::Modulate(value)) = change;
-        let Some(param) = table.index(id).filter(|_| value.is_finite()) else { return };
-        let last = frames.saturating_sub(1);
-        let frame = usize::try_from(frame).unwrap_or(0).min(last);
-        let event = Event { frame, param, change };
-        if self.events.len() == CAPACITY {
-            // Full: the newest value still wins, only not at its frame.
-            if let Some(slot) = self.events.iter_mut().rev().find(|e| e.param == param) {
-                slot.change = change;
-            }
+    /// Takes those that come next of the host's list. Unknown parameters and values that are no numbers are nobody's
+    /// business; a frame outside of the block is taken into it.
+    fn fill(&mut self, table: &ParamTable, source: &dyn Source) {
+        self.events.clear();
+        (self.done, self.has_more) = (0, false);
+        let mut number = 0;
+        source.each(&mut |id, frame, change| {
+            number += 1;
+            let (Change::Set(value) | Change::Modulate(value)) = change;
+            let Some(param) = table.index(id).filter(|_| value.is_finite()) else { return };
+            let frame = usize::try_from(frame).unwrap_or(0).min(self.frames.saturating_sub(1));
+            self.take(Event { turn: (frame, number), param, change });
+        });
+    }
+
+    fn take(&mut self, event: Event) {
+        if self.last.is_some_and(|last| event.turn <= last) {
             return;
         }
         // Stable, and cheap where they come in order, as they should.
-        let place = self.events.partition_point(|known| known.frame <= frame);
+        let place = self.events.partition_point(|known| known.turn < event.turn);
+        if self.events.len() == CAPACITY {
+            self.has_more = true;
+            if place == CAPACITY {
+                return;
+            }
+            self.events.pop();
+        }
         self.events.insert(place, event);
     }
 
     /// Applies everything at or before `frame` that has not been applied, and says where the next change is.
-    /// `done` counts what was applied.
-    pub(crate) fn apply_until(&self, shared: &Shared, frame: usize, done: &mut usize) -> Option<usize> {
-        while let Some(event) = self.events.get(*done) {
-            if event.frame > frame {
-                return Some(event.frame);
+    pub(crate) fn apply_until(
+        &mut self,
+        shared: &Shared,
+        table: &ParamTable,
+        source: &dyn Source,
+        frame: usize,
+    ) -> Option<usize> {
+        loop {
+            while let Some(event) = self.events.get(self.done) {
+                if event.turn.0 > frame {
+                    return Some(event.turn.0);
+                }
+                apply(shared, event.param, event.change);
+                self.last = Some(event.turn);
+                self.done += 1;
             }
-            apply(shared, event.param, event.change);
-            *done += 1;
+            if !self.has_more {
+                return None;
+            }
+            self.fill(table, source);
         }
-        None
     }
 }
 
@@ -141,52 +184,117 @@ mod tests {
         ParamTable::new((1000..).take(PARAM_COUNT).collect())
     }
 
+    impl Source for &[(u32, i64, Change)] {
+        fn each(&self, take: &mut dyn FnMut(u32, i64, Change)) {
+            self.iter().for_each(|(id, frame, change)| take(*id, *frame, *change));
+        }
+    }
+
+    /// One block with these changes: when each value of parameter 1 came into force, and what it was.
+    fn block(shared: &Shared, frames: usize, changes: &[(u32, i64, Change)]) -> Vec<(usize, f32)> {
+        let (table, mut events, mut heard, mut at) = (table(), Events::default(), Vec::new(), 0);
+        events.begin(shared, &table, &changes, frames);
+        while at < frames {
+            let next = events.apply_until(shared, &table, &changes, at).unwrap_or(frames);
+            let now = shared.params.vocals.gain.modulated_normalized_value();
+            if heard.last().is_none_or(|(_, before)| *before != now) {
+                heard.push((at, now));
+            }
+            at = next;
+        }
+        assert!(events.events.capacity() == CAPACITY, "no memory is asked for");
+        heard
+    }
+
+    use nice_plug::prelude::Param as _;
+
     #[test]
     fn changes_are_applied_at_their_frame_and_in_order() {
-        let (shared, table) = (Shared::default(), table());
-        let mut events = Events::default();
+        let shared = Shared::default();
         // Out of order, before the block, behind it, unknown, no number.
-        events.push(&table, 1001, 10, 64, Change::Set(0.0));
-        events.push(&table, 1001, -5, 64, Change::Set(1.0));
-        events.push(&table, 1001, 99, 64, Change::Set(0.875));
-        events.push(&table, 7, 3, 64, Change::Set(1.0));
-        events.push(&table, 1001, 5, 64, Change::Set(f32::NAN));
-        let (mut done, gain) = (0, &shared.params.vocals.gain);
-        assert_eq!(events.apply_until(&shared, 0, &mut done), Some(10));
-        assert_eq!(gain.value(), 12.0);
-        assert_eq!(events.apply_until(&shared, 10, &mut done), Some(63));
-        assert_eq!(shared.params.mixer().strips[0].gain_db, f32::NEG_INFINITY);
-        assert_eq!(events.apply_until(&shared, 63, &mut done), None);
-        assert_eq!((gain.value(), done), (0.0, 3));
+        let heard = block(
+            &shared,
+            64,
+            &[
+                (1001, 10, Change::Set(0.0)),
+                (1001, -5, Change::Set(1.0)),
+                (1001, 99, Change::Set(0.875)),
+                (7, 3, Change::Set(1.0)),
+                (1001, 5, Change::Set(f32::NAN)),
+            ],
+        );
+        assert_eq!(heard, [(0, 1.0), (10, 0.0), (63, 0.875)]);
     }
 
     #[test]
-    fn a_full_list_keeps_the_last_value() {
-        let (shared, table) = (Shared::default(), table());
-        let mut events = Events::default();
-        for frame in 0..2 * CAPACITY as i64 {
-            let value = if frame % 2 == 0 { 0.25 } else { 0.5 };
-            events.push(&table, 1001, frame, 4096, Change::Set(value));
-        }
-        let mut done = 0;
-        events.apply_until(&shared, 4095, &mut done);
-        assert_eq!((done, normalized(&shared, 1)), (CAPACITY, 0.5));
+    fn as_many_changes_as_a_host_likes_are_all_applied_at_their_frame() {
+        let shared = Shared::default();
+        let value = |frame: i64| (frame % 7 + 1) as f32 / 8.0;
+        let mut changes: Vec<(u32, i64, Change)> =
+            (0..5_000).map(|frame| (1001, frame, Change::Set(value(frame)))).collect();
+        // Another parameter moves once, behind all of them in the host's list and in time.
+        changes.push((1002, 4_999, Change::Set(1.0)));
+        let heard = block(&shared, 5_000, &changes);
+        assert_eq!(heard.len(), 5_000);
+        assert!(heard.iter().all(|(frame, now)| (*now - value(*frame as i64)).abs() < 1e-6));
+        assert!(shared.params.vocals.mute.value());
+        // The same the other way round, and all at one frame.
+        changes.reverse();
+        assert_eq!(block(&shared, 5_000, &changes), heard);
+        let at_once: Vec<_> = changes.iter().rev().map(|(id, _, change)| (*id, 0, *change)).collect();
+        block(&shared, 64, &at_once);
+        assert!((normalized(&shared, 1) - value(4_999)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_modulation_never_takes_the_place_of_a_value() {
+        let shared = Shared::default();
+        let mut changes = vec![(1001, 0, Change::Set(0.25))];
+        changes.extend((0..3_000).map(|frame| (1001, frame, Change::Modulate(frame as f32 / 3_000.0))));
+        changes.push((1001, 2_000, Change::Set(0.5)));
+        changes.push((1001, 3_000, Change::Modulate(0.0)));
+        block(&shared, 4_000, &changes);
+        assert_eq!(normalized(&shared, 1), 0.5);
+        assert_eq!(shared.params.vocals.gain.modulated_normalized_value(), 0.5);
     }
 
     #[test]
     fn a_gesture_is_applied_at_once_and_its_echo_changes_nothing() {
-        let (shared, table) = (Shared::default(), table());
+        let shared = Shared::default();
+        shared.gestures.expect_echoes();
         set_by_hand(&shared, 1, 0.25);
         set_by_hand(&shared, 1, 0.5);
         assert_eq!(normalized(&shared, 1), 0.5);
-        let mut events = Events::default();
-        events.push(&table, 1001, 0, 64, Change::Set(0.25));
-        events.apply_until(&shared, 0, &mut 0);
+        block(&shared, 64, &[(1001, 0, Change::Set(0.25))]);
         assert_eq!(normalized(&shared, 1), 0.5, "the echo of the first move");
-        events.clear();
-        events.push(&table, 1001, 0, 64, Change::Set(0.75));
-        events.apply_until(&shared, 0, &mut 0);
+        block(&shared, 64, &[(1001, 0, Change::Set(0.5)), (1001, 1, Change::Set(0.25))]);
+        assert_eq!(normalized(&shared, 1), 0.25, "the echo of the second, then the host's own");
+        block(&shared, 64, &[(1001, 0, Change::Set(0.75))]);
         assert_eq!(normalized(&shared, 1), 0.75, "the host's own");
+    }
+
+    #[test]
+    fn where_a_host_echoes_nothing_its_first_word_is_its_own() {
+        let shared = Shared::default();
+        set_by_hand(&shared, 1, 0.25);
+        set_by_hand(&shared, 1, 0.5);
+        block(&shared, 64, &[(1001, 0, Change::Set(0.25))]);
+        assert_eq!(normalized(&shared, 1), 0.25);
+    }
+
+    #[test]
+    fn what_was_taken_for_an_echo_and_stays_the_last_word_comes_into_force() {
+        let shared = Shared::default();
+        shared.gestures.expect_echoes();
+        set_by_hand(&shared, 1, 0.25);
+        set_by_hand(&shared, 1, 0.5);
+        block(&shared, 64, &[(1001, 0, Change::Set(0.25))]);
+        shared.gestures.passed(10_000);
+        block(&shared, 64, &[]);
+        assert_eq!(normalized(&shared, 1), 0.5, "the other echo may still come");
+        shared.gestures.passed(100_000);
+        block(&shared, 64, &[]);
+        assert_eq!(normalized(&shared, 1), 0.25, "it does not: the host meant it");
     }
 
     /// What a host moves at one place of its list is what the engine has at that place.

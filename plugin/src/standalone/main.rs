@@ -26,6 +26,8 @@ use self::song::Song;
 static SONG: OnceLock<Song> = OnceLock::new();
 /// The instance, to be remembered.
 static PLAYED: OnceLock<Arc<Shared>> = OnceLock::new();
+/// What this version does not understand of what was remembered.
+static NOT_UNDERSTOOD: OnceLock<memory::NotUnderstood> = OnceLock::new();
 /// What was asked for on the command line.
 static OPTIONS: OnceLock<Options> = OnceLock::new();
 
@@ -44,7 +46,11 @@ impl Kind for Standalone {
         // Nobody else knows a tempo here.
         set(shared, Control::CLICK_SOURCE, 1.0);
         if let Some(path) = memory::path() {
-            memory::recall(shared, &path).unwrap_or_else(|problem| tracing::warn!("{problem}"));
+            let recalled = memory::recall(shared, &path).unwrap_or_else(|(problem, not_understood)| {
+                tracing::warn!("{problem}");
+                not_understood
+            });
+            let _ = NOT_UNDERSTOOD.set(recalled);
         }
         let _ = PLAYED.set(Arc::clone(shared));
         let Some(options) = OPTIONS.get() else { return };
@@ -117,8 +123,10 @@ fn main() -> ExitCode {
     let backend: Vec<String> = backend.collect();
     let _ = OPTIONS.set(options);
     let played = nice_export_standalone_with_args::<RehearseKit<Standalone>, _>(backend);
-    if let (Some(shared), Some(path)) = (PLAYED.get(), memory::path()) {
-        memory::keep(shared, &path).unwrap_or_else(|problem| tracing::warn!("{problem}"));
+    if let (Some(shared), Some(path), Some(not_understood)) =
+        (PLAYED.get(), memory::path(), NOT_UNDERSTOOD.get())
+    {
+        memory::keep(shared, &path, not_understood).unwrap_or_else(|problem| tracing::warn!("{problem}"));
     }
     if played { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,24 +1,26 @@
 //! What the standalone remembers from one evening to the next, as a project does for a plugin: settings, look and
-//! parameters, in one file of the user's. What cannot be read is left aside: it is no reason not to play.
+//! parameters, in one file of the user's. What cannot be read is left aside: it is no reason not to play. What this
+//! version does not understand is written back as it was; a file that is none of ours is never replaced.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nice_plug::prelude::Params;
 use rehearsekit_plugin::host_compat::{normalized, set_by_hand};
+use rehearsekit_plugin::kept::{self, Kept, Object};
 use rehearsekit_plugin::look::Look;
 use rehearsekit_plugin::shared::Shared;
 use rehearsekit_plugin_engine::{Settings, config_dir};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
-/// The file's content.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Memory {
-    settings: Option<Settings>,
-    look: Option<Look>,
-    /// In 0..=1, by identifier.
-    parameters: BTreeMap<String, f32>,
+/// What the file had in it that this version does not understand; see [`keep`].
+#[derive(Debug, Default)]
+pub(crate) struct NotUnderstood {
+    outside: Kept,
+    settings: Kept,
+    look: Kept,
+    parameters: Kept,
+    /// The file is no memory at all.
+    is_foreign: bool,
 }
 
 /// Where it is kept; `None` where the system names no place.
@@ -26,42 +28,106 @@ pub(crate) fn path() -> Option<PathBuf> {
     Some(config_dir()?.join("standalone.json"))
 }
 
-/// Sets everything as it was left.
+/// Sets everything as it was left, and gives what was not understood.
 ///
 /// # Errors
-/// A sentence about a file that is there and cannot be understood.
-pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<(), String> {
+/// A sentence about a file that is there and cannot be understood, and what [`keep`] has to know of it.
+pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<NotUnderstood, (String, NotUnderstood)> {
+    let foreign = |problem| (problem, NotUnderstood { is_foreign: true, ..NotUnderstood::default() });
     let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        read => read.map_err(|error| format!("{}: {error}", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(NotUnderstood::default()),
+        read => read.map_err(|error| foreign(format!("{}: {error}", path.display())))?,
     };
-    let memory: Memory = serde_json::from_str(&text)
-        .map_err(|error| format!("{} is not understood and left aside: {error}", path.display()))?;
-    if let Some(settings) = memory.settings {
+    let aside = |why: String| format!("{} is not understood and left aside: {why}", path.display());
+    let memory = kept::parse(&text).map_err(|error| foreign(aside(error)))?;
+    let Value::Object(mut memory) = memory else {
+        return Err(foreign(aside("it is no object".to_owned())));
+    };
+    let (settings, unread_settings) = part::<Settings>(&mut memory, "settings");
+    if let Some(settings) = settings {
         shared.change_settings(|now| *now = settings);
     }
-    if let Some(look) = memory.look {
+    let (look, unread_look) = part::<Look>(&mut memory, "look");
+    if let Some(look) = look {
         shared.params.look.change(|now| *now = look);
     }
-    for (index, id) in identifiers(shared).iter().enumerate() {
-        if let Some(value) = memory.parameters.get(id).filter(|value| (0.0..=1.0).contains(*value)) {
-            set_by_hand(shared, index, *value);
+    let mut unread_parameters = match memory.remove("parameters") {
+        Some(Value::Object(parameters)) => parameters,
+        Some(other) => {
+            memory.insert("parameters".to_owned(), other);
+            Object::new()
         }
+        None => Object::new(),
+    };
+    for (index, id) in shared.params_by_id().iter().enumerate() {
+        match unread_parameters.get(id) {
+            // The nearest in 0..=1.
+            Some(Value::Number(value)) => {
+                set_by_hand(shared, index, value.as_f64().unwrap_or(f64::NAN) as f32);
+            }
+            Some(Value::Null) | None => {}
+            Some(_) => continue,
+        }
+        unread_parameters.remove(id);
     }
-    Ok(())
+    let saved = memory_of(shared);
+    let inside = |key: &str| saved[key].as_object().cloned().unwrap_or_default();
+    Ok(NotUnderstood {
+        outside: Kept::new(memory, &saved),
+        settings: Kept::new(unread_settings, &inside("settings")),
+        look: Kept::new(unread_look, &inside("look")),
+        parameters: Kept::new(unread_parameters, &inside("parameters")),
+        is_foreign: false,
+    })
 }
 
-/// Writes down how everything is.
+/// Takes one part out and reads what can be read of it; one that is no object stays where it is.
+fn part<T: Default + Serialize + DeserializeOwned>(memory: &mut Object, key: &str) -> (Option<T>, Object) {
+    match memory.remove(key) {
+        Some(Value::Object(object)) => {
+            let (part, unread) = kept::read(&object);
+            (Some(part), unread)
+        }
+        Some(other) if !other.is_null() => {
+            memory.insert(key.to_owned(), other);
+            (None, Object::new())
+        }
+        _ => (None, Object::new()),
+    }
+}
+
+fn memory_of(shared: &Shared) -> Object {
+    let parameters = shared.params_by_id().iter().enumerate();
+    let parameters: Object =
+        parameters.map(|(index, id)| (id.clone(), json!(normalized(shared, index)))).collect();
+    Object::from_iter([
+        ("settings".to_owned(), kept::to_object(&shared.instance.settings()).into()),
+        ("look".to_owned(), kept::to_object(&shared.params.look.get()).into()),
+        ("parameters".to_owned(), parameters.into()),
+    ])
+}
+
+/// Writes down how everything is, and what was not understood as it was.
 ///
 /// # Errors
-/// A sentence about a file that cannot be written.
-pub(crate) fn keep(shared: &Shared, path: &Path) -> Result<(), String> {
-    let parameters = identifiers(shared).into_iter().enumerate();
-    let memory = Memory {
-        settings: Some(shared.instance.settings()),
-        look: Some(shared.params.look.get()),
-        parameters: parameters.map(|(index, id)| (id, normalized(shared, index))).collect(),
-    };
+/// A sentence about a file that cannot be written, or that is none of ours.
+pub(crate) fn keep(shared: &Shared, path: &Path, not_understood: &NotUnderstood) -> Result<(), String> {
+    let not_kept = |why: String| format!("what was set could not be kept in {}: {why}", path.display());
+    if not_understood.is_foreign {
+        return Err(not_kept("it is not understood; move it away".to_owned()));
+    }
+    let mut memory = memory_of(shared);
+    let parts = [
+        ("settings", &not_understood.settings),
+        ("look", &not_understood.look),
+        ("parameters", &not_understood.parameters),
+    ];
+    for (key, kept) in parts {
+        if let Some(Value::Object(part)) = memory.get_mut(key) {
+            kept.put_back(part);
+        }
+    }
+    not_understood.outside.put_back(&mut memory);
     let write = || -> Result<(), Box<dyn std::error::Error>> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -71,11 +137,7 @@ pub(crate) fn keep(shared: &Shared, path: &Path) -> Result<(), String> {
         std::fs::write(&beside, serde_json::to_string_pretty(&memory)?)?;
         Ok(std::fs::rename(&beside, path)?)
     };
-    write().map_err(|error| format!("what was set could not be kept in {}: {error}", path.display()))
-}
-
-fn identifiers(shared: &Shared) -> Vec<String> {
-    shared.params.param_map().into_iter().map(|(id, ..)| id).collect()
+    write().map_err(|error| not_kept(error.to_string()))
 }
 
 #[cfg(test)]
@@ -87,14 +149,14 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("rehearsekit-memory-{}", std::process::id()));
         let path = folder.join("deep").join("standalone.json");
         let before = Shared::default();
-        recall(&before, &path).unwrap();
+        let nothing = recall(&before, &path).unwrap();
         before.change_settings(|settings| {
             settings.server = Some("closet:7433".to_owned());
             settings.count_in_bars = 2;
         });
         before.params.look.change(|look| (look.size, look.large_type) = ([1000.0, 700.0], true));
         set_by_hand(&before, 2, 1.0);
-        keep(&before, &path).unwrap();
+        keep(&before, &path, &nothing).unwrap();
 
         let after = Shared::default();
         recall(&after, &path).unwrap();
@@ -102,13 +164,49 @@ mod tests {
         assert_eq!(after.params.look.get(), before.params.look.get());
         assert!(after.params.vocals.mute.value());
 
-        std::fs::write(&path, "{\"parameters\": {\"vocals_mute\": 7, \"gone\": 1}}").unwrap();
         let other = Shared::default();
-        recall(&other, &path).unwrap();
-        assert!(!other.params.vocals.mute.value());
         std::fs::write(&path, "what?").unwrap();
-        let refused = recall(&other, &path).unwrap_err();
-        std::fs::remove_dir_all(&folder).unwrap();
+        let (refused, not_understood) = recall(&other, &path).unwrap_err();
         assert!(refused.contains("standalone.json"), "{refused}");
+        let refused = keep(&other, &path, &not_understood).unwrap_err();
+        assert!(refused.contains("standalone.json") && refused.contains("move it away"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "what?", "somebody else's file stays");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_later_version_left_is_kept_and_what_is_out_of_range_is_not() {
+        let folder = std::env::temp_dir().join(format!("rehearsekit-later-{}", std::process::id()));
+        let path = folder.join("standalone.json");
+        std::fs::create_dir_all(&folder).unwrap();
+        let left = json!({
+            "settings": {"budget_millis": 1e39, "server": "closet", "trust": {"later": 1}, "new": [1]},
+            "look": {"size": "huge", "large_type": true},
+            "parameters": {"vocals_mute": 7, "vocals_gain": "loud", "vocals_pan": null, "reverb": 0.5},
+            "songs": ["a.flac"],
+        });
+        std::fs::write(&path, left.to_string()).unwrap();
+        let shared = Shared::default();
+        let not_understood = recall(&shared, &path).unwrap();
+        let settings = shared.instance.settings();
+        assert_eq!((settings.budget_millis, settings.server.as_deref()), (20_000.0, Some("closet")));
+        assert!(shared.params.look.get().large_type && shared.params.vocals.mute.value());
+        keep(&shared, &path, &not_understood).unwrap();
+        let kept: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for (part, key) in [
+            ("settings", "trust"),
+            ("settings", "new"),
+            ("look", "size"),
+            ("parameters", "vocals_gain"),
+            ("parameters", "reverb"),
+        ] {
+            assert_eq!(kept[part][key], left[part][key], "{part} {key}");
+        }
+        assert_eq!(kept["songs"], left["songs"]);
+        assert_eq!(
+            (&kept["parameters"]["vocals_mute"], &kept["parameters"]["vocals_pan"]),
+            (&json!(1.0), &json!(0.5))
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

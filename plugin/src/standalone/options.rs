@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rehearsekit_audio::{Budget, typed};
 use rehearsekit_plugin::click_params::{MOST_COUNTED, TEMPO_BPM};
 
 /// What `--help` says.
@@ -14,7 +15,7 @@ Usage: rehearsekit-standalone [OPTIONS]
   --loop               play the file again and again
   --server HOST:PORT   the server; default 127.0.0.1:7433
   --model NAME         the model; default the server's
-  --budget MILLIS      the latency; default 250
+  --budget TIME        the latency, 1ms to 20s; default 250ms
   --tempo BPM          click at this tempo, with the song's beginning as the one
   --count-in BARS      click so many bars of four before the song
 
@@ -91,27 +92,31 @@ pub(crate) fn read(words: Vec<String>) -> Result<Asked, String> {
             "--model" => options.model = Some(value()?),
             "--budget" => {
                 let text = value()?;
-                let millis = text.trim_end_matches("ms").trim().parse::<f64>().ok().filter(|m| m.is_finite());
-                let millis = millis.ok_or_else(|| format!("--budget takes milliseconds, not '{text}'"))?;
+                let budget = text.parse::<Budget>().map_err(|error| format!("--budget: {error}"))?;
+                let millis = budget.duration().as_secs_f64() * 1e3;
                 options.budget_millis = Some(millis);
             }
             "--tempo" => {
                 let text = value()?;
                 let [slowest, fastest] = TEMPO_BPM;
-                let bpm = text.parse().ok().filter(|bpm| (slowest..=fastest).contains(bpm));
+                let bpm = typed::with_unit(&text, typed::BPM).map(|bpm| bpm as f32);
+                let bpm = bpm.filter(|bpm| (slowest..=fastest).contains(bpm));
                 let bpm = bpm.ok_or_else(|| format!("--tempo takes {slowest} to {fastest}, not '{text}'"))?;
                 options.tempo_bpm = Some(bpm);
             }
             "--count-in" => {
                 let text = value()?;
-                let bars = text.parse().ok().filter(|bars| *bars <= MOST_COUNTED);
+                let bars = typed::whole_with_unit(&text, &[("bars", 1.0), ("bar", 1.0)]);
+                let bars =
+                    bars.and_then(|bars| u32::try_from(bars).ok()).filter(|bars| *bars <= MOST_COUNTED);
                 let bars =
                     bars.ok_or_else(|| format!("--count-in takes 0 to {MOST_COUNTED} bars, not '{text}'"))?;
                 options.count_in_bars = Some(bars);
             }
             "-r" | "--sample-rate" => {
                 let text = value()?;
-                let hz = text.parse().ok().filter(|hz| (8_000..=192_000).contains(hz));
+                let hz = typed::whole_with_unit(&text, typed::HERTZ).and_then(|hz| u32::try_from(hz).ok());
+                let hz = hz.filter(|hz| (8_000..=192_000).contains(hz));
                 let hz = hz.ok_or_else(|| format!("--sample-rate takes 8000 to 192000, not '{text}'"))?;
                 options.rate_hz = Some(hz);
             }
@@ -140,6 +145,10 @@ mod tests {
         assert_eq!(read.backend, ["-p", "256"]);
         let read = options(&["--tempo", "92.5", "--count-in=2"]);
         assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
+        let read =
+            options(&["--tempo=92,5 BPM", "--count-in", "2 bars", "--budget", "1,5 S", "-r", "44,1 khz"]);
+        assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
+        assert_eq!((read.budget_millis, read.rate_hz), (Some(1_500.0), Some(44_100)));
     }
 
     #[test]
@@ -153,7 +162,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_said() {
         let refused = |words: &[&str]| read(words.iter().map(|w| (*w).to_owned()).collect()).unwrap_err();
-        assert!(refused(&["--budget", "soon"]).contains("milliseconds"));
+        for budget in ["soon", "0", "nan", "inf", "1e39"] {
+            assert!(refused(&["--budget", budget]).contains("like 250ms or 1.5s"), "{budget}");
+        }
         assert!(refused(&["--tempo", "1000"]).contains("20 to 400"));
         assert!(refused(&["--count-in", "-1"]).contains("bars"));
         assert!(refused(&["--file"]).contains("--file"));

@@ -10,7 +10,7 @@ mod trust;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rehearsekit_audio::Budget;
+use rehearsekit_audio::{Budget, typed};
 use rehearsekit_media::StemFormat;
 
 use crate::failure::EXIT_CODES;
@@ -167,7 +167,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "N", value_parser = seconds)]
     pub(crate) seconds: Option<Duration>,
     /// Change the input level by this much (undone before scoring)
-    #[arg(long, value_name = "DB", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "DB", value_parser = gain_db, default_value = "0", allow_hyphen_values = true)]
     pub(crate) gain_db: f32,
     /// Score this part by itself too, in seconds of the excerpt; may be repeated
     #[arg(long, value_name = "START:LEN", value_parser = span)]
@@ -365,8 +365,15 @@ pub(crate) struct Span {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let bad = || format!("'{text}' is not a number of seconds between 0 and a day");
-    let value: f64 = text.trim_end_matches('s').parse().map_err(|_| bad())?;
+    // A number without a unit is one of seconds.
+    let value =
+        typed::number(text).or_else(|| Some(typed::with_unit(text, typed::MILLIS)? / 1e3)).ok_or_else(bad)?;
     if (0.0..=86_400.0).contains(&value) { Ok(Duration::from_secs_f64(value)) } else { Err(bad()) }
+}
+
+fn gain_db(text: &str) -> Result<f32, String> {
+    let gain = typed::with_unit(text, typed::DECIBELS).filter(|gain| (-90.0..=90.0).contains(gain));
+    gain.map(|gain| gain as f32).ok_or_else(|| format!("'{text}' is not a level between -90 and 90 dB"))
 }
 
 fn span(text: &str) -> Result<Span, String> {
@@ -389,7 +396,13 @@ mod tests {
 
     #[test]
     fn spans_and_seconds() {
-        assert_eq!(span("10:0.5").unwrap().length, Duration::from_millis(500));
+        for text in ["10:0.5", "10:0,5", "10 s:500 MS", "０:0,5 sec"] {
+            assert_eq!(span(text).unwrap().length, Duration::from_millis(500), "{text}");
+        }
+        assert_eq!((gain_db("−6,5 DB"), gain_db("+3")), (Ok(-6.5), Ok(3.0)));
+        for bad in ["nan", "inf", "1e9", "loud"] {
+            assert!(gain_db(bad).is_err(), "{bad}");
+        }
         for bad in ["", "10", "a:b", "1:0", "-1:2", "1:nan"] {
             assert!(span(bad).is_err(), "{bad}");
         }

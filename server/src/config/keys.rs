@@ -4,9 +4,10 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
+
+use rehearsekit_audio::typed;
 
 use super::{Config, Device, Value};
 
@@ -222,8 +223,8 @@ fn address(value: &Value) -> Option<SocketAddr> {
     value.one()?.trim().parse().ok()
 }
 
-fn number<T: FromStr + PartialOrd>(value: &Value, low: T, high: T) -> Option<T> {
-    let number: T = value.one()?.trim().parse().ok()?;
+fn number<T: TryFrom<i64> + PartialOrd>(value: &Value, low: T, high: T) -> Option<T> {
+    let number = T::try_from(typed::whole_with_unit(value.one()?, &[])?).ok()?;
     (number >= low && number <= high).then_some(number)
 }
 

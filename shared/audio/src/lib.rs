@@ -12,6 +12,7 @@ pub mod gain;
 pub mod measure;
 pub mod overlap_add;
 pub mod stems;
+pub mod typed;
 pub mod units;
 
 pub use audio::Audio;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use crate::typed;
+
 /// Why a unit could not be made from what was given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
@@ -96,16 +98,10 @@ impl fmt::Display for Budget {
 impl FromStr for Budget {
     type Err = UnitError;
 
-    /// `250ms`, `1.5s`, `46.5ms`, or a bare number of milliseconds.
+    /// `250ms`, `1.5s`, `46,5 MS`, or a bare number of milliseconds; see [`typed`].
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let bad = || UnitError::Budget(text.to_owned());
-        let trimmed = text.trim();
-        let (number, to_millis) = match (trimmed.strip_suffix("ms"), trimmed.strip_suffix('s')) {
-            (Some(n), _) => (n, 1.0),
-            (None, Some(n)) => (n, 1_000.0),
-            (None, None) => (trimmed, 1.0),
-        };
-        let millis: f64 = number.trim().parse::<f64>().map_err(|_| bad())? * to_millis;
+        let millis = typed::with_unit(text, typed::MILLIS).ok_or_else(bad)?;
         if !(1.0..=20_000.0).contains(&millis) {
             return Err(bad());
         }
@@ -126,6 +122,9 @@ mod tests {
         assert_eq!(budget.frames(SampleRate::HZ_44100), 11_025);
         assert_eq!("1.5s".parse::<Budget>().unwrap().duration(), Duration::from_millis(1_500));
         assert_eq!("46.5".parse::<Budget>().unwrap().to_string(), "46.5ms");
+        for text in ["1,5 s", "1500 MS", "1.5S", "1\u{a0}500\u{202f}ms"] {
+            assert_eq!(text.parse::<Budget>().unwrap().duration(), Duration::from_millis(1_500), "{text:?}");
+        }
         for bad in ["", "ms", "-3ms", "0", "nan", "inf", "21s", "250 parsecs"] {
             assert!(bad.parse::<Budget>().is_err(), "{bad:?} was accepted");
         }

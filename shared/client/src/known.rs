@@ -2,7 +2,8 @@
 //! that only the user can read.
 //!
 //! The plugin in several hosts and the command use the same file, so every change is made under a lock and put in place
-//! as a whole. A file that cannot be understood is never replaced. This module must not use the network.
+//! as a whole. A file that cannot be understood is never replaced; what a later version added to it, and servers of a
+//! kind that only it knows, stay in it as they are. This module must not use the network.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,6 +14,7 @@ use std::{
 
 use rehearsekit_protocol::Token;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::{Fingerprint, NewPairing, ServerTrust};
 
@@ -77,18 +79,24 @@ pub struct KnownServers {
 #[derive(Serialize, Deserialize)]
 struct Content {
     version: u32,
-    servers: Vec<Entry>,
+    servers: Vec<Value>,
+    /// What a later version put beside them.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Entry {
     fingerprint: String,
-    name: String,
     token: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
     address: String,
+    #[serde(default)]
     paired_as: String,
     #[serde(default)]
-    used_at: u64,
+    used_at: Value,
 }
 
 /// Where this user's settings of RehearseKit are; `None` where the system names no place.
@@ -115,9 +123,15 @@ impl KnownServers {
 
     /// All of them, the one that was used last first.
     pub fn list(&self) -> Result<Vec<KnownServer>, KnownError> {
+        Ok(self.content()?.known())
+    }
+
+    fn content(&self) -> Result<Content, KnownError> {
         let text = match read_owned(&self.path) {
             Ok(text) => text,
-            Err(Unread::NotThere) => return Ok(Vec::new()),
+            Err(Unread::NotThere) => {
+                return Ok(Content { version: VERSION, servers: Vec::new(), others: Map::new() });
+            }
             Err(Unread::Io(error)) => return Err(self.io(&error)),
             Err(Unread::Exposed(mode)) => return Err(KnownError::Exposed { path: self.path.clone(), mode }),
         };
@@ -126,10 +140,7 @@ impl KnownServers {
         if content.version > VERSION {
             return Err(damaged("a later version wrote it".to_owned()));
         }
-        let servers: Option<Vec<KnownServer>> = content.servers.into_iter().map(Entry::read).collect();
-        let mut servers = servers.ok_or_else(|| damaged("a fingerprint or a token is none".to_owned()))?;
-        servers.sort_by_key(|server| std::cmp::Reverse(server.used_at));
-        Ok(servers)
+        Ok(content)
     }
 
     /// The one with this identity.
@@ -186,9 +197,10 @@ impl KnownServers {
             .open(self.path.with_extension("lock"))
             .map_err(io)?;
         lock.lock().map_err(io)?;
-        let mut servers = self.list()?;
+        let mut content = self.content()?;
+        let mut servers = content.known();
         change(&mut servers);
-        let content = Content { version: VERSION, servers: servers.iter().map(Entry::write).collect() };
+        content.replace(&servers);
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.io(&error.into()))?;
         let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
         let mut file: File = owner_only(OpenOptions::new().create(true).truncate(true).write(true))
@@ -210,25 +222,57 @@ impl KnownServer {
     }
 }
 
-impl Entry {
-    fn read(self) -> Option<KnownServer> {
-        let Self { fingerprint, name, token, address, paired_as, used_at } = self;
-        // Both are 32 bytes, written as 64 digits.
-        let bytes: Fingerprint = token.parse().ok()?;
-        let fingerprint = fingerprint.parse().ok()?;
-        Some(KnownServer { fingerprint, name, token: Token(bytes.0), address, paired_as, used_at })
+impl Content {
+    /// Those that this version can speak to, the one that was used last first.
+    fn known(&self) -> Vec<KnownServer> {
+        let mut servers: Vec<KnownServer> = self.servers.iter().filter_map(read).collect();
+        servers.sort_by_key(|server| std::cmp::Reverse(server.used_at));
+        servers
     }
 
-    fn write(server: &KnownServer) -> Self {
-        Self {
-            fingerprint: server.fingerprint.to_string(),
-            name: server.name.clone(),
-            token: Fingerprint(server.token.0).to_string(),
-            address: server.address.clone(),
-            paired_as: server.paired_as.clone(),
-            used_at: server.used_at,
+    /// Makes the known ones these. What this version does not understand of them, and of the file, stays.
+    fn replace(&mut self, servers: &[KnownServer]) {
+        let mut left: Vec<&KnownServer> = servers.iter().collect();
+        let old = std::mem::take(&mut self.servers);
+        for mut entry in old {
+            let same = left.iter().position(|server| identity(&entry) == Some(server.fingerprint));
+            if let (Some(place), Some(object)) = (same, entry.as_object_mut()) {
+                object.extend(written(left.swap_remove(place)));
+            } else if read(&entry).is_some() {
+                // Forgotten.
+                continue;
+            }
+            self.servers.push(entry);
         }
+        self.servers.extend(left.into_iter().map(|server| Value::Object(written(server))));
     }
+}
+
+fn identity(entry: &Value) -> Option<Fingerprint> {
+    entry.get("fingerprint")?.as_str()?.parse().ok()
+}
+
+/// One entry of the file; `None` for what this version does not understand.
+fn read(entry: &Value) -> Option<KnownServer> {
+    let Entry { fingerprint, token, name, address, paired_as, used_at } = Entry::deserialize(entry).ok()?;
+    // Both are 32 bytes, written as 64 digits.
+    let bytes: Fingerprint = token.parse().ok()?;
+    let fingerprint = fingerprint.parse().ok()?;
+    // Nobody has used it in the future, and whoever is used now is the last.
+    let used_at = used_at.as_u64().unwrap_or(0).min(now());
+    Some(KnownServer { fingerprint, name, token: Token(bytes.0), address, paired_as, used_at })
+}
+
+fn written(server: &KnownServer) -> Map<String, Value> {
+    let entries = [
+        ("fingerprint", json!(server.fingerprint.to_string())),
+        ("name", json!(server.name)),
+        ("token", json!(Fingerprint(server.token.0).to_string())),
+        ("address", json!(server.address)),
+        ("paired_as", json!(server.paired_as)),
+        ("used_at", json!(server.used_at)),
+    ];
+    entries.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
 
 enum Unread {
@@ -322,8 +366,7 @@ mod tests {
         let path = folder.path().join("servers.json");
         let known = KnownServers::at(&path);
         let later = r#"{"version": 2, "servers": []}"#;
-        let token = r#"{"version": 1, "servers": [{"fingerprint": "ab", "name": "", "token": "", "address": "", "paired_as": ""}]}"#;
-        for text in ["", "{}", "not json", later, token] {
+        for text in ["", "{}", "not json", "[]", later] {
             known.remember(pairing(1), "x").unwrap();
             fs::write(&path, text).unwrap();
             let told = known.remember(pairing(2), "x").unwrap_err();
@@ -331,6 +374,48 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
             fs::remove_file(&path).unwrap();
         }
+    }
+
+    #[test]
+    fn what_a_later_version_added_costs_no_server_and_stays() {
+        let folder = folder();
+        let path = folder.path().join("servers.json");
+        let known = KnownServers::at(&path);
+        for number in [1, 2, 3] {
+            known.remember(pairing(number), "x").unwrap();
+        }
+        let file = || -> Value { serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap() };
+        let mut content = file();
+        content["colours"] = json!({"dark": true});
+        content["servers"][0]["songs"] = json!(["a.flac"]);
+        // Odd numbers, a server of another kind, one whose token is damaged, and no server at all.
+        content["servers"][0]["used_at"] = json!(-1.5);
+        content["servers"][1]["used_at"] = json!(u64::MAX);
+        content["servers"][2]["token"] = json!("");
+        let strange = [json!({"fingerprint": "ab", "passkey": [1]}), json!(null), json!("later")];
+        content["servers"].as_array_mut().unwrap().extend(strange.clone());
+        fs::write(&path, content.to_string()).unwrap();
+
+        let names: Vec<String> = known.list().unwrap().into_iter().map(|server| server.name).collect();
+        assert_eq!(names, ["closet 2", "closet 1"]);
+        known.used(Fingerprint([1; 32]), "10.0.0.1:7433").unwrap();
+        let now = file();
+        assert_eq!(now["colours"], json!({"dark": true}));
+        assert_eq!(
+            (&now["servers"][0]["songs"], &now["servers"][0]["address"]),
+            (&json!(["a.flac"]), &json!("10.0.0.1:7433"))
+        );
+        assert_eq!(now["servers"][2], content["servers"][2]);
+        assert_eq!(now["servers"].as_array().unwrap()[3..], strange);
+        // Paired anew, the damaged one is whole; forgotten, one is gone, and so is nobody else.
+        known.remember(pairing(3), "x").unwrap();
+        assert!(known.forget(Fingerprint([2; 32])).unwrap());
+        let mut names: Vec<String> = known.list().unwrap().into_iter().map(|server| server.name).collect();
+        names.sort();
+        assert_eq!(
+            (names, file()["servers"].as_array().unwrap().len()),
+            (vec!["closet 1".to_owned(), "closet 3".to_owned()], 5)
+        );
     }
 
     #[cfg(unix)]

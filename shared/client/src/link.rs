@@ -5,7 +5,13 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed},
+        },
+    },
     time::Duration,
 };
 
@@ -86,7 +92,6 @@ pub(crate) struct Rings {
 #[derive(Debug)]
 pub struct Link {
     remote: LinkRemote,
-    config: Arc<Mutex<LinkConfig>>,
     ended: Arc<EndFlag>,
 }
 
@@ -94,7 +99,10 @@ pub struct Link {
 /// [`Link`].
 #[derive(Debug, Clone)]
 pub struct LinkRemote {
+    config: Arc<Mutex<LinkConfig>>,
     orders: watch::Sender<Orders>,
+    /// How many of [`Orders::changes`] are in force.
+    in_force: Arc<AtomicU64>,
     state: watch::Receiver<LinkState>,
     counters: Arc<Counters>,
 }
@@ -118,8 +126,10 @@ pub fn connect(
     // The standard library's hasher is seeded by the system: randomness enough to spread a band's clients.
     let seed = RandomState::new().hash_one(&config.server);
     let config = Arc::new(Mutex::new(config));
+    let in_force = Arc::new(AtomicU64::new(0));
     let supervisor = Supervisor {
         config: Arc::clone(&config),
+        in_force: Arc::clone(&in_force),
         rings: Rings { mix, stems, finishes_done: 0, changes_done: 0 },
         orders: orders_seen,
         state,
@@ -131,7 +141,7 @@ pub fn connect(
         let _guard = guard;
         supervisor.run().await;
     });
-    Link { remote: LinkRemote { orders, state: state_seen, counters }, config, ended }
+    Link { remote: LinkRemote { config, orders, in_force, state: state_seen, counters }, ended }
 }
 
 impl Link {
@@ -167,11 +177,9 @@ impl Link {
         self.remote.retry_now();
     }
 
-    /// Another server, model or trust: ends the session there is and looks for one with `config` at once.
-    /// Positions go on. Rate and decimation must stay what they were, since they give the rings their meaning.
+    /// Another server, model or trust: see [`LinkRemote::change`].
     pub fn reconfigure(&self, config: LinkConfig) {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
-        self.remote.orders.send_modify(|orders| orders.changes += 1);
+        self.remote.change(|present| *present = config);
     }
 
     /// A handle for others than the owner.
@@ -196,6 +204,33 @@ impl LinkRemote {
     /// What the link is doing.
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
+    }
+
+    /// Looks at what the link is doing without taking a copy. `look` must be brief.
+    pub fn with_state<R>(&self, look: impl FnOnce(&LinkState) -> R) -> R {
+        look(&self.state.borrow())
+    }
+
+    /// Another server, model, trust or mode: ends the session there is and looks for one with what `edit` makes of the
+    /// configuration at once; what came before says nothing any more. Positions go on. Rate and decimation must stay
+    /// what they were, since they give the rings their meaning. Gives the number of this change, see
+    /// [`Self::in_force`]; changes by several threads come one after the other.
+    pub fn change(&self, edit: impl FnOnce(&mut LinkConfig)) -> u64 {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        edit(&mut config);
+        let mut number = 0;
+        // Under the lock, so that numbers are in the order of the changes.
+        self.orders.send_modify(|orders| {
+            orders.changes += 1;
+            number = orders.changes;
+        });
+        number
+    }
+
+    /// The number of the newest change that is in force: what is pushed into the mix ring from now on is treated as that
+    /// configuration says. 0 is the configuration that the link was made with.
+    pub fn in_force(&self) -> u64 {
+        self.in_force.load(Acquire)
     }
 
     /// What has been counted so far. Sorts samples: not for every frame of a display.

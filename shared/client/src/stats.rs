@@ -124,6 +124,8 @@ pub(crate) struct Counters {
     pub(crate) round_trip: Samples<ROUND_TRIPS>,
     /// With what makes milliseconds of its wire frames: those of a frame, and those beside all frames.
     pub(crate) shadow: Mutex<Option<(Shadow, [f64; 2])>>,
+    /// Whether the times above are those of a bounce.
+    reliable: AtomicBool,
 }
 
 impl Counters {
@@ -185,10 +187,15 @@ impl Counters {
     }
 
     /// A session begins: its shadow buffers are those of the one before if it has the same plan. None for a bounce,
-    /// which waits for everything.
-    pub(crate) fn begin_shadow(&self, open: &OpenRequest, opened: &Opened, decimation: Decimation) {
+    /// which waits for everything, and whose times are not to be taken for those of live playing.
+    pub(crate) fn begin_session(&self, open: &OpenRequest, opened: &Opened, decimation: Decimation) {
+        let reliable = open.mode == Mode::Reliable;
+        if self.reliable.swap(reliable, Relaxed) != reliable {
+            let times = [&self.turnaround, &self.inference, &self.overhead, &self.server_overhead];
+            times.into_iter().for_each(Samples::forget);
+        }
         let mut shadow = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.mode == Mode::Reliable {
+        if reliable {
             *shadow = None;
         } else if shadow.as_ref().is_none_or(|(shadow, _)| !shadow.goes_on(open, opened)) {
             let frame_millis = 1e3 / f64::from(open.rate_hz.max(1));
@@ -241,6 +248,10 @@ impl<const KEPT: usize> Samples<KEPT> {
             (kept.micros.clone(), kept.count, kept.max)
         };
         Percentiles { count, max: f64::from(max) / 1e3, ..Percentiles::of_micros(micros) }
+    }
+
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 
     fn micros(&self) -> Vec<u32> {

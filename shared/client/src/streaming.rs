@@ -97,7 +97,7 @@ pub(crate) async fn run(
         opened,
     };
     counters.pause(false);
-    counters.begin_shadow(&config.open, &session.opened, config.decimation);
+    counters.begin_session(&config.open, &session.opened, config.decimation);
     let ended = session.drive(&connection, &mut control, control_send, control_recv, rings, orders).await;
     *next_epoch = session.cutter.next_epoch();
     rings.finishes_done = session.finishes_done;

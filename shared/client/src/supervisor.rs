@@ -4,10 +4,14 @@
 //! leaves the mix where it is, since nothing of it may be lost. This module must not look into packets.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Release},
+    },
     time::Duration,
 };
 
+use quinn::Endpoint;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
@@ -39,6 +43,8 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 pub(crate) struct Supervisor {
     /// As last ordered; each attempt takes a copy.
     pub(crate) config: Arc<Mutex<LinkConfig>>,
+    /// Told to others: how many changes are in force.
+    pub(crate) in_force: Arc<AtomicU64>,
     pub(crate) rings: Rings,
     pub(crate) orders: watch::Receiver<Orders>,
     pub(crate) state: Arc<watch::Sender<LinkState>>,
@@ -49,6 +55,15 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// Runs until the link is closed.
     pub(crate) async fn run(mut self) {
+        let endpoints = self.until_stopped().await;
+        // The rings are megabytes, and saying goodbye takes up to half a second: whoever activates again and again
+        // would hold a pile of them.
+        drop(self);
+        close(endpoints).await;
+    }
+
+    /// Gives the endpoints that are left to be closed.
+    async fn until_stopped(&mut self) -> Vec<Endpoint> {
         let (mut attempt, mut epoch, mut sessions) = (0, 0, 0_u64);
         let mut last_error = None;
         while !self.stopped() {
@@ -61,11 +76,12 @@ impl Supervisor {
             let mut endpoints = Vec::new();
             let start = Instant::now();
             let hold = !is_live(config.open.mode);
+            // From here on nothing drains the ring that a reliable link must not lose.
+            self.in_force.store(orders.changes, Release);
             let dialling = dial::dial(&config, start, &mut endpoints);
             let dialling = unless_changed(dialling, self.orders.clone(), orders.changes);
             let Some(dialled) = self.while_idle(dialling, hold).await else {
-                close(endpoints).await;
-                return;
+                return endpoints;
             };
             let next = match dialled {
                 Some(Ok(dialled)) => {
@@ -77,7 +93,7 @@ impl Supervisor {
                     self.state.send_replace(LinkState::Live(dialled.opened.clone()));
                     add(&self.counters.reconnects, u64::from(sessions > 0));
                     sessions += 1;
-                    let Self { rings, orders, counters, .. } = &mut self;
+                    let Self { rings, orders, counters, .. } = self;
                     let ended =
                         streaming::run(&config, dialled, rings, orders, counters, &mut epoch, start).await;
                     attempt = 0;
@@ -85,10 +101,7 @@ impl Supervisor {
                         self.backoff.reset();
                     }
                     match ended {
-                        Ended::Stopped => {
-                            close(endpoints).await;
-                            return;
-                        }
+                        Ended::Stopped => return endpoints,
                         Ended::Changed => self.at_once(&mut last_error),
                         Ended::Broken(error) if hold => self.failed(LinkError::Interrupted(Box::new(error))),
                         Ended::Broken(error) => self.failed_or_again(error, &mut last_error),
@@ -111,10 +124,11 @@ impl Supervisor {
             let hold = hold && next.is_some();
             // Closing takes up to a moment; the ring goes on being drained meanwhile.
             if self.while_idle(close(endpoints), hold).await.is_none() {
-                return;
+                break;
             }
             self.wait(next, orders, hold).await;
         }
+        Vec::new()
     }
 
     /// Something else is wanted: what went wrong before says nothing about it.

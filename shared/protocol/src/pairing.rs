@@ -62,9 +62,15 @@ impl PairingCode {
 impl FromStr for PairingCode {
     type Err = PairingCodeError;
 
-    /// Eight digits; spaces, hyphens and dots between them are ignored.
+    /// Eight digits; spaces, hyphens, dashes and dots between them are ignored.
     fn from_str(text: &str) -> Result<Self, PairingCodeError> {
-        let digits: Vec<u8> = text.bytes().filter(|byte| !b" -.\t".contains(byte)).take(DIGITS + 1).collect();
+        let is_between = |c: &char| match c {
+            '-' | '.' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{200b}' => true,
+            c => c.is_whitespace(),
+        };
+        let digits = text.chars().filter(|c| !is_between(c)).take(DIGITS + 1);
+        // What is no byte is no digit either.
+        let digits: Vec<u8> = digits.map(|c| u8::try_from(c).unwrap_or(0)).collect();
         if !digits.iter().all(u8::is_ascii_digit) {
             return Err(PairingCodeError);
         }
@@ -311,7 +317,9 @@ mod tests {
             assert_eq!(text.parse(), Ok(code.clone()));
             assert_eq!(code.digits().parse(), Ok(code));
         }
-        assert_eq!(" 12 34-56.78".parse(), Ok(PairingCode::from_number(12_345_678)));
+        for text in [" 12 34-56.78", "1234–5678", "1234\u{2011}5678\u{200b}", "1234\u{a0}5678"] {
+            assert_eq!(text.parse(), Ok(PairingCode::from_number(12_345_678)), "{text:?}");
+        }
         for bad in ["", "1234567", "123456789", "1234-567a", "１２３４５６７８"] {
             assert_eq!(bad.parse::<PairingCode>(), Err(PairingCodeError), "{bad}");
         }

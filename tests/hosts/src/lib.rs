@@ -10,6 +10,8 @@ pub mod player;
 pub mod server;
 pub mod songs;
 pub mod track;
+#[cfg(target_os = "linux")]
+pub mod vst3_host;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures of the README, each by one command, printed as a table and kept as JSON
 //! below `target/bench/`. Nothing here passes or fails: a bench states what it saw on this machine.
 
+mod denormals;
 mod face;
 mod histogram;
 mod hop;
@@ -63,6 +64,9 @@ enum What {
     /// What the plugin's process() costs, at a host's pace
     #[command(after_help = "Example:\n  cargo xtask bench plugin --seconds 10")]
     Plugin(plugin::Args),
+    /// What the plugin's process() costs for input too small to be heard, beside other input
+    #[command(after_help = "Example:\n  cargo xtask bench denormals")]
+    Denormals,
     /// Offline speed beside what people use in Python, in turns (installs PyTorch below target/bench: 6 GB)
     #[command(after_help = "Example:\n  cargo xtask bench speed\n  cargo xtask bench speed --rounds 5")]
     Speed(speed::Args),
@@ -82,6 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Face(args) => face::run(args),
         What::Hop(args) => hop::run(args),
         What::Plugin(args) => plugin::run(args),
+        What::Denormals => denormals::run(),
         What::Speed(args) => speed::run(args),
     }
 }

@@ -47,7 +47,8 @@ const ROOMS: &[Room] = &[
     Room { name: PROCESS, knows: &[] },
     // The plugin without its framework.
     Room { name: PLUGIN_ENGINE, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY] },
-    Room { name: GUI, knows: &[] },
+    // Only for what people type: numbers and units are read in one place.
+    Room { name: GUI, knows: &[AUDIO] },
     Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI, MEDIA, PROCESS] },
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SCHEDULE, knows: &[] },

@@ -49,10 +49,10 @@ impl Instance {
         let Some(Active { setup, latency_frames, run, link, .. }) = &*active else { return view };
         view.rate_hz = setup.rate_hz;
         view.latency_frames = *latency_frames;
-        view.offline = setup.offline;
+        view.offline = run.desk.wanted().is_offline();
         view.click = run.heard.now();
         view.bridging = run.bridging.load(Relaxed);
-        view.error.clone_from(&lock(&run.error));
+        view.error = run.error(link.as_ref().map(|(link, _)| link.state()).as_ref(), setup.offline_patience);
         let (figures, playout) = (lock(&run.figures).clone(), run.counters.read());
         view.counters = Counters {
             frames: playout.frames,

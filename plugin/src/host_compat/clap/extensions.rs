@@ -1,17 +1,25 @@
-//! Extensions in front of nice-plug's: parameters (it panics at index = count, and takes events for the audio
-//! thread's), latency (what the settings say), state (another latency wants a restart). All others are its own.
+//! Extensions in front of nice-plug's: parameters (it panics at index = count, takes events for the audio thread's, and
+//! reads choices in one spelling only), latency (what the settings say), state (`project`; another latency wants a
+//! restart), render (it waits for a restart where it should follow), tail (it locks). All others are its own.
 
 use std::ffi::{CStr, c_char, c_void};
 
 use clap_sys::events::{clap_input_events, clap_output_events};
 use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_plugin_latency};
 use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_param_info, clap_plugin_params};
+use clap_sys::ext::render::{
+    CLAP_EXT_RENDER, CLAP_RENDER_OFFLINE, CLAP_RENDER_REALTIME, clap_plugin_render, clap_plugin_render_mode,
+};
 use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
 use clap_sys::id::clap_id;
 use clap_sys::plugin::clap_plugin;
 use clap_sys::stream::{clap_istream, clap_ostream};
 
 use super::plugin::{AfterInit, Object};
+use super::stream;
+use crate::host_compat::values;
+use crate::project;
 
 impl Object {
     /// # Safety
@@ -28,11 +36,61 @@ impl Object {
             (&raw const LATENCY).cast()
         } else if name == CLAP_EXT_STATE {
             (&raw const STATE).cast()
+        } else if name == CLAP_EXT_RENDER {
+            (&raw const RENDER).cast()
+        } else if name == CLAP_EXT_TAIL {
+            (&raw const TAIL).cast()
         } else {
             // SAFETY: as the host called us.
             self.inner.get_extension.map_or(std::ptr::null(), |get| unsafe { get(plugin, id) })
         }
     }
+}
+
+impl Object {
+    /// Tells nice-plug what is rendered, so that it activates for that. Not while active: it would ask for a restart.
+    pub(super) fn hand_on_mode(&self, plugin: *const clap_plugin) {
+        let offline = self.shared.mode().is_offline();
+        let mode = if offline { CLAP_RENDER_OFFLINE } else { CLAP_RENDER_REALTIME };
+        // SAFETY: after `init`, and this is that extension.
+        let render = unsafe { self.inner_extension::<clap_plugin_render>(CLAP_EXT_RENDER) };
+        if let Some(set) = render.and_then(|render| render.set) {
+            // SAFETY: our `plugin` has nice-plug's `plugin_data`.
+            unsafe { set(plugin, mode) };
+        }
+    }
+}
+
+static TAIL: clap_plugin_tail = clap_plugin_tail { get: Some(tail_get) };
+
+unsafe extern "C" fn tail_get(plugin: *const clap_plugin) -> u32 {
+    // SAFETY: as the host called us.
+    unsafe { Object::of(plugin) }.map_or(0, |object| object.shared.tail_frames())
+}
+
+static RENDER: clap_plugin_render = clap_plugin_render {
+    has_hard_realtime_requirement: Some(render_has_hard_realtime_requirement),
+    set: Some(render_set),
+};
+
+unsafe extern "C" fn render_has_hard_realtime_requirement(_plugin: *const clap_plugin) -> bool {
+    false
+}
+
+/// Followed from the next block on, active or not.
+unsafe extern "C" fn render_set(plugin: *const clap_plugin, mode: clap_plugin_render_mode) -> bool {
+    // SAFETY: as the host called us.
+    let Some(object) = (unsafe { Object::of(plugin) }) else { return false };
+    match mode {
+        CLAP_RENDER_OFFLINE => object.shared.set_offline(true),
+        CLAP_RENDER_REALTIME => {
+            object.shared.set_offline(false);
+            // Whatever a bounce waits for, nobody wants it any more.
+            object.shared.instance.cancel_offline();
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// nice-plug's parameter extension, and what belongs to it.
@@ -93,7 +151,8 @@ unsafe extern "C" fn params_value_to_text(
     // SAFETY: as the host called us.
     unsafe {
         let convert = params(plugin).and_then(|(.., inner)| inner.value_to_text);
-        !text.is_null() && size > 0 && convert.is_some_and(|convert| convert(plugin, id, value, text, size))
+        let sound = !text.is_null() && size > 0 && value.is_finite();
+        sound && convert.is_some_and(|convert| convert(plugin, id, value, text, size))
     }
 }
 
@@ -103,10 +162,17 @@ unsafe extern "C" fn params_text_to_value(
     text: *const c_char,
     value: *mut f64,
 ) -> bool {
-    // SAFETY: as the host called us.
+    // SAFETY: as the host called us; a text is a string.
     unsafe {
-        let convert = params(plugin).and_then(|(.., inner)| inner.text_to_value);
-        !text.is_null() && convert.is_some_and(|convert| convert(plugin, id, text, value))
+        let Some((object, after_init, _)) = params(plugin).filter(|_| !text.is_null() && !value.is_null())
+        else {
+            return false;
+        };
+        let (shared, table) = (&object.shared, &after_init.table);
+        let typed = || values::typed(shared, table.index(id)?, CStr::from_ptr(text).to_str().ok()?);
+        let Some(normalized) = typed() else { return false };
+        *value = f64::from(normalized * table.steps(shared, id));
+        true
     }
 }
 
@@ -133,23 +199,25 @@ unsafe extern "C" fn latency_get(plugin: *const clap_plugin) -> u32 {
 static STATE: clap_plugin_state = clap_plugin_state { save: Some(state_save), load: Some(state_load) };
 
 unsafe extern "C" fn state_save(plugin: *const clap_plugin, stream: *const clap_ostream) -> bool {
-    // SAFETY: as the host called us, and this is that extension.
-    unsafe {
-        let inner =
-            Object::of(plugin).and_then(|object| object.inner_extension::<clap_plugin_state>(CLAP_EXT_STATE));
-        !stream.is_null() && inner.and_then(|inner| inner.save).is_some_and(|save| save(plugin, stream))
-    }
+    // SAFETY: as the host called us.
+    let (object, stream) = unsafe { (Object::of(plugin), stream.as_ref()) };
+    let (Some(object), Some(stream)) = (object, stream) else { return false };
+    // SAFETY: the host's stream, valid for this call.
+    unsafe { stream::write(stream, &project::save(&object.shared)) }
 }
 
 unsafe extern "C" fn state_load(plugin: *const clap_plugin, stream: *const clap_istream) -> bool {
-    // SAFETY: as the host called us, and this is that extension.
-    unsafe {
-        let Some(object) = Object::of(plugin) else { return false };
-        let inner = object.inner_extension::<clap_plugin_state>(CLAP_EXT_STATE).and_then(|inner| inner.load);
-        let loaded = !stream.is_null() && inner.is_some_and(|load| load(plugin, stream));
-        if let (true, Some(after_init)) = (loaded, object.after_init.get()) {
-            after_init.host.latency_may_have_changed(&object.shared);
-        }
-        loaded
+    // SAFETY: as the host called us.
+    let (object, stream) = unsafe { (Object::of(plugin), stream.as_ref()) };
+    let (Some(object), Some(stream)) = (object, stream) else { return false };
+    // SAFETY: the host's stream, valid for this call.
+    let Some(bytes) = (unsafe { stream::read(stream) }) else { return false };
+    if project::load(&object.shared, &bytes).is_err() {
+        return false;
     }
+    if let Some(after_init) = object.after_init.get() {
+        after_init.host.values_have_changed();
+        after_init.host.latency_may_have_changed(&object.shared);
+    }
+    true
 }

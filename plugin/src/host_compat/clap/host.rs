@@ -9,7 +9,7 @@ use clap_sys::events::{
     clap_event_param_value, clap_output_events,
 };
 use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_host_latency};
-use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_host_params};
+use clap_sys::ext::params::{CLAP_EXT_PARAMS, CLAP_PARAM_RESCAN_VALUES, clap_host_params};
 use clap_sys::ext::state::{CLAP_EXT_STATE, clap_host_state};
 use clap_sys::host::clap_host;
 
@@ -80,6 +80,15 @@ impl Host {
         }
     }
 
+    /// `params.rescan()`: a project was loaded. On the main thread.
+    pub(super) fn values_have_changed(&self) {
+        // SAFETY: null or the host's extension.
+        if let Some(rescan) = unsafe { self.params.as_ref() }.and_then(|params| params.rescan) {
+            // SAFETY: main thread.
+            unsafe { rescan(self.host, CLAP_PARAM_RESCAN_VALUES) };
+        }
+    }
+
     /// Asks to be activated anew, if we are active, so that another latency can come about.
     pub(super) fn latency_may_have_changed(&self, shared: &Shared) {
         if !self.active.load(Ordering::Acquire)
@@ -114,25 +123,38 @@ impl Host {
         }
         for index in 0..PARAM_COUNT {
             let bit = 1_u64 << index;
-            let Some(id) = table.id(index) else { continue };
-            let open = self.open.load(Ordering::Relaxed) & bit != 0;
-            if begun & bit != 0 && !open {
-                let event = gesture(id, CLAP_EVENT_PARAM_GESTURE_BEGIN);
+            let Some(id) = table.id(index).filter(|_| (begun | moved | ended) & bit != 0) else { continue };
+            // SAFETY: the list copies the event.
+            let push = |header: &clap_event_header| unsafe { push(out, header) };
+            if begun & bit != 0 && self.open.load(Ordering::Relaxed) & bit == 0 {
+                if !push(&gesture(id, CLAP_EVENT_PARAM_GESTURE_BEGIN).header) {
+                    self.write_again(begun & bit, moved & bit, ended & bit);
+                    continue;
+                }
                 self.open.fetch_or(bit, Ordering::Relaxed);
-                // SAFETY: the list copies the event.
-                unsafe { push(out, &event.header) };
             }
             if moved & bit != 0 {
                 let event = value(id, f64::from(normalized(shared, index) * table.steps(shared, id)));
-                // SAFETY: the list copies the event.
-                unsafe { push(out, &event.header) };
+                if !push(&event.header) {
+                    self.write_again(0, bit, ended & bit);
+                    continue;
+                }
             }
-            if ended & bit != 0 && self.open.fetch_and(!bit, Ordering::Relaxed) & bit != 0 {
-                let event = gesture(id, CLAP_EVENT_PARAM_GESTURE_END);
-                // SAFETY: the list copies the event.
-                unsafe { push(out, &event.header) };
+            if ended & bit != 0 && self.open.load(Ordering::Relaxed) & bit != 0 {
+                if push(&gesture(id, CLAP_EVENT_PARAM_GESTURE_END).header) {
+                    self.open.fetch_and(!bit, Ordering::Relaxed);
+                } else {
+                    self.write_again(0, 0, bit);
+                }
             }
         }
+    }
+
+    /// The host's list is full: these come with the next one.
+    fn write_again(&self, begun: u64, moved: u64, ended: u64) {
+        self.begun.fetch_or(begun, Ordering::AcqRel);
+        self.moved.fetch_or(moved, Ordering::AcqRel);
+        self.ended.fetch_or(ended, Ordering::AcqRel);
     }
 }
 

@@ -7,6 +7,7 @@ mod extensions;
 mod host;
 mod plugin;
 mod process;
+mod stream;
 
 #[cfg(test)]
 mod tests;

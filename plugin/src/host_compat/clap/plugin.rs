@@ -14,7 +14,7 @@ use nice_plug::wrapper::clap::{ClapPlugin, Wrapper};
 
 use super::host::Host;
 use super::process::AudioSide;
-use crate::host_compat::buses::{Layout, MAX_OUTPUTS};
+use crate::host_compat::buses::{Layout, LayoutCell, MAX_OUTPUTS};
 use crate::host_compat::events::ParamTable;
 use crate::params::PARAM_COUNT;
 use crate::shared::Shared;
@@ -33,7 +33,7 @@ pub(super) struct Object {
     /// From `init` on.
     pub(super) after_init: OnceLock<AfterInit>,
     pub(super) audio: Mutex<AudioSide>,
-    pub(super) layout: Mutex<Layout>,
+    pub(super) layout: LayoutCell,
     /// The latency in frames that the host knows.
     told_frames: AtomicI64,
 }
@@ -76,7 +76,7 @@ pub(super) unsafe fn create<P: ClapPlugin>(host: *const clap_host) -> *const cla
         host,
         after_init: OnceLock::new(),
         audio: Mutex::default(),
-        layout: Mutex::new(layout),
+        layout: LayoutCell::new(layout),
         told_frames: AtomicI64::new(NOTHING_TOLD),
     });
     Box::into_raw(object).cast()
@@ -182,7 +182,8 @@ unsafe extern "C" fn activate(
     let Some(after_init) = object.after_init.get() else { return false };
     let sound = rate_hz.is_finite() && (1.0..=f64::from(u32::MAX)).contains(&rate_hz) && max_frames > 0;
     let Some(inner) = object.inner.activate.filter(|_| sound) else { return false };
-    *lock(&object.layout) = object.read_layout();
+    object.layout.set(object.read_layout());
+    object.hand_on_mode(plugin);
     // SAFETY: as the host called us.
     if !unsafe { inner(plugin, rate_hz, min_frames, max_frames) } {
         return false;
@@ -200,8 +201,9 @@ unsafe extern "C" fn activate(
 unsafe extern "C" fn deactivate(plugin: *const clap_plugin) {
     // SAFETY: the host's pointer to one of our objects.
     let Some(object) = (unsafe { Object::of(plugin) }) else { return };
-    // `process()` may be waiting for the exact chunk and holds nice-plug's lock meanwhile.
-    object.shared.instance.cancel_offline();
+    // `process()` may be waiting for the exact chunk and holds nice-plug's lock meanwhile. This is for good: not even a
+    // reset that comes now begins another wait.
+    object.shared.instance.deactivate();
     if let Some(after_init) = object.after_init.get() {
         after_init.host.active.store(false, Ordering::Release);
     }
@@ -258,9 +260,4 @@ unsafe extern "C" fn on_main_thread(plugin: *const clap_plugin) {
         // SAFETY: as the host called us.
         unsafe { inner(plugin) };
     }
-}
-
-/// Each of our locks holds plain data that is never left half done.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

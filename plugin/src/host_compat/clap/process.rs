@@ -1,5 +1,6 @@
 //! One block of a CLAP host: buses completed, cut at parameter changes and transport events, played part by part
 //! through nice-plug. Runs on the audio thread: nothing here allocates, locks, waits, logs or makes a system call.
+//! However it ends, every sample of every output was written.
 
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
@@ -15,9 +16,10 @@ use clap_sys::fixedpoint::{CLAP_BEATTIME_FACTOR, CLAP_SECTIME_FACTOR};
 use clap_sys::plugin::clap_plugin;
 use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process, clap_process_status};
 
-use super::plugin::{AfterInit, Object};
-use crate::host_compat::buses::{Buses, Channels, HostBus, Layout, MAX_OUTPUTS};
-use crate::host_compat::events::{Change, Events};
+use super::plugin::Object;
+use crate::host_compat::buses::{Buses, Channels, HostBus, Layout, MAX_OUTPUTS, silence};
+use crate::host_compat::events::{Change, Events, ParamTable, Source};
+use crate::shared::Shared;
 
 /// As many transport events of one block are followed; a host has one per tempo change or loop end.
 const TRANSPORTS: usize = 16;
@@ -47,56 +49,86 @@ unsafe extern "C" fn no_event(_list: *const clap_input_events, _index: u32) -> *
     std::ptr::null()
 }
 
-impl AudioSide {
-    /// Reads the host's events. Those that are for an instrument are nothing to us.
-    ///
+/// A host's list of events for one block.
+struct HostEvents<'a> {
+    list: *const clap_input_events,
+    shared: &'a Shared,
+    table: &'a ParamTable,
+}
+
+impl<'a> HostEvents<'a> {
     /// # Safety
-    /// `list` is null or the host's.
-    unsafe fn collect(
-        &mut self,
-        object: &Object,
-        after_init: &AfterInit,
-        list: *const clap_input_events,
-        frames: usize,
-    ) {
-        self.events.clear();
-        self.transports.clear();
-        // SAFETY: null or the host's list.
-        let Some(list) = (unsafe { list.as_ref() }) else { return };
+    /// `list` is null or the host's, valid as long as this is.
+    unsafe fn new(list: *const clap_input_events, shared: &'a Shared, table: &'a ParamTable) -> Self {
+        Self { list, shared, table }
+    }
+
+    /// All that are CLAP's own.
+    fn headers(&self, mut take: impl FnMut(&clap_event_header)) {
+        // SAFETY: null or the host's list, by the promise of `new`.
+        let Some(list) = (unsafe { self.list.as_ref() }) else { return };
         let (Some(size), Some(get)) = (list.size, list.get) else { return };
-        let table = &after_init.table;
-        // SAFETY: the host's list and its own count; an event is as long as its type says.
+        // SAFETY: the host's list and its own count.
         unsafe {
             for index in 0..size(list) {
-                let event = get(list, index);
-                let Some(header) = event.as_ref() else { continue };
-                if header.space_id != CLAP_CORE_EVENT_SPACE_ID {
-                    continue;
-                }
-                let frame = i64::from(header.time);
-                match header.type_ {
-                    CLAP_EVENT_PARAM_VALUE => {
-                        let event = &*event.cast::<clap_event_param_value>();
-                        let value = event.value as f32 / table.steps(&object.shared, event.param_id);
-                        let change = Change::Set(value.clamp(0.0, 1.0));
-                        self.events.push(table, event.param_id, frame, frames, change);
-                    }
-                    CLAP_EVENT_PARAM_MOD => {
-                        let event = &*event.cast::<clap_event_param_mod>();
-                        let amount = event.amount as f32 / table.steps(&object.shared, event.param_id);
-                        self.events.push(table, event.param_id, frame, frames, Change::Modulate(amount));
-                    }
-                    CLAP_EVENT_TRANSPORT if self.transports.len() < TRANSPORTS => {
-                        let at = (header.time as usize).min(frames.saturating_sub(1));
-                        self.transports.push((at, *event.cast::<clap_event_transport>()));
-                    }
-                    _ => {}
+                if let Some(header) = get(list, index).as_ref()
+                    && header.space_id == CLAP_CORE_EVENT_SPACE_ID
+                {
+                    take(header);
                 }
             }
         }
-        // Sorted by the specification; where a host sorts otherwise, its newest word must still count.
-        self.transports.sort_unstable_by_key(|(at, _)| *at);
     }
+}
+
+/// Those for an instrument are nothing to us.
+impl Source for HostEvents<'_> {
+    fn each(&self, take: &mut dyn FnMut(u32, i64, Change)) {
+        self.headers(|header| {
+            let frame = i64::from(header.time);
+            match header.type_ {
+                CLAP_EVENT_PARAM_VALUE => {
+                    // SAFETY: an event is as long as its type says.
+                    let event = unsafe { &*(&raw const *header).cast::<clap_event_param_value>() };
+                    let value = event.value as f32 / self.table.steps(self.shared, event.param_id);
+                    take(event.param_id, frame, Change::Set(value.clamp(0.0, 1.0)));
+                }
+                CLAP_EVENT_PARAM_MOD => {
+                    // SAFETY: an event is as long as its type says.
+                    let event = unsafe { &*(&raw const *header).cast::<clap_event_param_mod>() };
+                    let amount = event.amount as f32 / self.table.steps(self.shared, event.param_id);
+                    take(event.param_id, frame, Change::Modulate(amount));
+                }
+                _ => {}
+            }
+        });
+    }
+}
+
+/// Reads where the transport moves within the block. Of more than there is room for, the last one counts.
+fn collect_transports(
+    transports: &mut Vec<(usize, clap_event_transport)>,
+    events: &HostEvents<'_>,
+    frames: usize,
+) {
+    transports.clear();
+    events.headers(|header| {
+        if header.type_ != CLAP_EVENT_TRANSPORT {
+            return;
+        }
+        let at = (header.time as usize).min(frames.saturating_sub(1));
+        // SAFETY: an event is as long as its type says.
+        let transport = unsafe { *(&raw const *header).cast::<clap_event_transport>() };
+        // Sorted by the specification; where a host sorts otherwise, its newest word must still count.
+        let place = transports.partition_point(|(known, _)| *known <= at);
+        if transports.len() == TRANSPORTS {
+            if place < TRANSPORTS {
+                return;
+            }
+            transports.pop();
+        }
+        transports.insert(place.min(transports.len()), (at, transport));
+    });
 }
 
 impl Object {
@@ -107,34 +139,55 @@ impl Object {
         plugin: *const clap_plugin,
         block: &clap_process,
     ) -> clap_process_status {
-        let Some(after_init) = self.after_init.get() else { return CLAP_PROCESS_ERROR };
+        // SAFETY: as the host called us.
+        unsafe {
+            self.play_block(plugin, block).unwrap_or_else(|| {
+                finish(block, |_| false);
+                CLAP_PROCESS_ERROR
+            })
+        }
+    }
+
+    /// Plays the block; `None` where nothing was written.
+    ///
+    /// # Safety
+    /// As [`Self::process_block`].
+    unsafe fn play_block(
+        &self,
+        plugin: *const clap_plugin,
+        block: &clap_process,
+    ) -> Option<clap_process_status> {
+        let after_init = self.after_init.get()?;
         if !after_init.host.active.load(Ordering::Acquire) {
-            return CLAP_PROCESS_ERROR;
+            return None;
         }
         let mut audio = match self.audio.try_lock() {
             Ok(audio) => audio,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Two threads in one plugin at once: a host's mistake that must not become ours.
-            Err(TryLockError::WouldBlock) => return CLAP_PROCESS_ERROR,
+            Err(TryLockError::WouldBlock) => return None,
         };
-        let Ok(layout) = self.layout.try_lock().map(|layout| *layout) else { return CLAP_PROCESS_ERROR };
+        let layout = self.layout.get();
         let frames = block.frames_count as usize;
-        // SAFETY: the host's events and buffers, valid for this call.
+        let AudioSide { buses, events, transports } = &mut *audio;
+        // SAFETY: the host's events, valid for this call.
+        let changes = unsafe { HostEvents::new(block.in_events, &self.shared, &after_init.table) };
+        events.begin(&self.shared, &after_init.table, &changes, frames);
+        collect_transports(transports, &changes, frames);
+        // SAFETY: the host's buffers, valid for this call.
         unsafe {
-            audio.collect(self, after_init, block.in_events, frames);
             let input = bus(block.audio_inputs, block.audio_inputs_count, 0);
             let outputs = |index| bus(block.audio_outputs, block.audio_outputs_count, index);
-            audio.buses.take(&layout, input, outputs);
+            buses.take(&layout, input, outputs);
         }
-        let AudioSide { buses, events, transports } = &mut *audio;
-        let (mut done, mut at, mut status) = (0, 0, CLAP_PROCESS_CONTINUE);
+        let (mut at, mut status) = (0, CLAP_PROCESS_CONTINUE);
         // SAFETY: null or the host's, valid for this call.
         let mut transport = unsafe { block.transport.as_ref() }.copied();
         let mut transport_at = 0;
         let mut upcoming = transports.iter().peekable();
         let rate_hz = self.shared.rate_hz();
         while at < frames {
-            let next = events.apply_until(&self.shared, at, &mut done).unwrap_or(frames);
+            let next = events.apply_until(&self.shared, &after_init.table, &changes, at).unwrap_or(frames);
             while let Some((when, newer)) = upcoming.next_if(|(when, _)| *when <= at) {
                 (transport, transport_at) = (Some(*newer), *when);
             }
@@ -147,20 +200,19 @@ impl Object {
             if part == CLAP_PROCESS_ERROR || status != CLAP_PROCESS_ERROR {
                 status = part;
             }
+            if part == CLAP_PROCESS_ERROR {
+                // SAFETY: as above.
+                unsafe { buses.silence_part(&layout, end - at) };
+            }
             at = end;
         }
-        events.apply_until(&self.shared, usize::MAX, &mut done);
+        events.apply_until(&self.shared, &after_init.table, &changes, usize::MAX);
         // SAFETY: the host's lists, valid for this call.
         unsafe {
-            for index in 0..block.audio_outputs_count as usize {
-                if let Some(output) = block.audio_outputs.wrapping_add(index).as_mut() {
-                    // What was constant in its buffer is not any more.
-                    output.constant_mask = 0;
-                }
-            }
+            finish(block, |channel| buses.is_played(&layout, channel));
             after_init.host.write_gestures(block.out_events, &self.shared, &after_init.table);
         }
-        status
+        Some(status)
     }
 
     /// # Safety
@@ -209,8 +261,30 @@ impl Object {
             return;
         };
         // SAFETY: promised by the caller.
-        unsafe { audio.collect(self, after_init, list, 0) };
-        audio.events.apply_until(&self.shared, usize::MAX, &mut 0);
+        let changes = unsafe { HostEvents::new(list, &self.shared, &after_init.table) };
+        audio.events.begin(&self.shared, &after_init.table, &changes, 0);
+        audio.events.apply_until(&self.shared, &after_init.table, &changes, usize::MAX);
+    }
+}
+
+/// Silences the host's outputs but those that were played, and declares none of them constant. We announce no 64 bits; a
+/// host that brings them all the same gets silence there.
+///
+/// # Safety
+/// As the host calls `process`.
+unsafe fn finish(block: &clap_process, is_played: impl Fn(*mut f32) -> bool) {
+    if block.audio_outputs.is_null() {
+        return;
+    }
+    let frames = block.frames_count as usize;
+    for index in 0..block.audio_outputs_count as usize {
+        // SAFETY: below the host's own count; each pointer is null or has as many channels behind it as it says.
+        unsafe {
+            let output = &mut *block.audio_outputs.add(index);
+            output.constant_mask = 0;
+            silence(output.data32, output.channel_count.into(), frames, &is_played);
+            silence(output.data64, output.channel_count.into(), frames, |_| false);
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The CLAP object driven as hosts drive it, through its functions. Each test fails without the work-around it
 //! names. The engine plays the mix at its latency, since there is no server here.
 
+mod state;
+mod unwritten;
+
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,15 +15,18 @@ use clap_sys::events::{
 };
 use clap_sys::ext::latency::{CLAP_EXT_LATENCY, clap_host_latency, clap_plugin_latency};
 use clap_sys::ext::params::{CLAP_EXT_PARAMS, clap_host_params, clap_plugin_params};
-use clap_sys::ext::state::{CLAP_EXT_STATE, clap_plugin_state};
+use clap_sys::ext::tail::{CLAP_EXT_TAIL, clap_plugin_tail};
 use clap_sys::host::clap_host;
 use clap_sys::plugin::clap_plugin;
 use clap_sys::process::{CLAP_PROCESS_CONTINUE, CLAP_PROCESS_ERROR, clap_process};
-use clap_sys::stream::{clap_istream, clap_ostream};
 use clap_sys::version::CLAP_VERSION;
+
+use nice_plug::prelude::ClapPlugin;
 
 use super::plugin::{Object, create};
 use crate::classes::{RehearseKit, Stems};
+use crate::host_compat::denormals::are_flushed;
+use crate::host_compat::denormals::probe::{Probe, SEEN};
 use crate::host_compat::events::set_by_hand;
 use crate::shared::News;
 
@@ -41,6 +47,8 @@ struct Noticed {
 struct Desk {
     plugin: *const clap_plugin,
     noticed: Box<Noticed>,
+    /// As many events are taken from it in one block.
+    room: std::cell::Cell<usize>,
     _host: Box<clap_host>,
 }
 
@@ -86,6 +94,10 @@ unsafe extern "C" fn host_extension(_host: *const clap_host, id: *const c_char) 
 
 impl Desk {
     fn new() -> Self {
+        Self::of::<RehearseKit<Stems>>()
+    }
+
+    fn of<P: ClapPlugin>() -> Self {
         let noticed = Box::<Noticed>::default();
         let host = Box::new(clap_host {
             clap_version: CLAP_VERSION,
@@ -101,11 +113,11 @@ impl Desk {
         });
         // SAFETY: the host lives as long as the desk; a new plugin is initialised first.
         let plugin = unsafe {
-            let plugin = create::<RehearseKit<Stems>>(&*host);
+            let plugin = create::<P>(&*host);
             assert!((*plugin).init.unwrap()(plugin));
             plugin
         };
-        Self { plugin, noticed, _host: host }
+        Self { plugin, noticed, room: std::cell::Cell::new(usize::MAX), _host: host }
     }
 
     fn object(&self) -> &Object {
@@ -149,15 +161,11 @@ impl Desk {
         let input_bus = bus(&mut inputs);
         let mut outputs: Vec<clap_audio_buffer> = pointers.iter_mut().map(bus).collect();
         let given = clap_input_events {
-            ctx: (&raw const *events).cast_mut().cast::<c_void>(),
-            size: Some(match events.len() {
-                0 => count::<0>,
-                1 => count::<1>,
-                _ => count::<2>,
-            }),
+            ctx: (&raw const events).cast_mut().cast::<c_void>(),
+            size: Some(count),
             get: Some(event),
         };
-        let told = Mutex::new(Vec::new());
+        let told = Told { events: Mutex::new(Vec::new()), room: self.room.get() };
         let out = clap_output_events { ctx: (&raw const told).cast_mut().cast(), try_push: Some(push) };
         let block = clap_process {
             steady_time: -1,
@@ -172,7 +180,7 @@ impl Desk {
         };
         // SAFETY: everything in it lives until the call is over.
         let status = unsafe { (*self.plugin).process.unwrap()(self.plugin, &block) };
-        Played { status, main: memory.swap_remove(0), told: told.into_inner().unwrap() }
+        Played { status, main: memory.swap_remove(0), told: told.events.into_inner().unwrap() }
     }
 }
 
@@ -199,19 +207,38 @@ fn bus(channels: &mut [*mut f32; 2]) -> clap_audio_buffer {
     }
 }
 
-unsafe extern "C" fn count<const COUNT: u32>(_list: *const clap_input_events) -> u32 {
-    COUNT
+/// What `play` was given.
+unsafe fn given<'a>(list: *const clap_input_events) -> &'a [clap_event_param_value] {
+    // SAFETY: `play` put the events there.
+    unsafe { *(*list).ctx.cast::<&[clap_event_param_value]>() }
+}
+
+unsafe extern "C" fn count(list: *const clap_input_events) -> u32 {
+    // SAFETY: a list of `play`.
+    unsafe { given(list) }.len() as u32
 }
 
 unsafe extern "C" fn event(list: *const clap_input_events, index: u32) -> *const clap_event_header {
-    // SAFETY: `play` put the events there.
-    unsafe { (*list).ctx.cast::<clap_event_param_value>().add(index as usize).cast() }
+    // SAFETY: a list of `play`.
+    (&raw const unsafe { given(list) }[index as usize]).cast()
+}
+
+/// What the plugin tells, in a list with so much room.
+struct Told {
+    events: Mutex<Vec<u16>>,
+    room: usize,
 }
 
 unsafe extern "C" fn push(list: *const clap_output_events, event: *const clap_event_header) -> bool {
     // SAFETY: `play` put the list there.
-    unsafe { (*(*list).ctx.cast::<Mutex<Vec<u16>>>()).lock().unwrap().push((*event).type_) };
-    true
+    let told = unsafe { &*(*list).ctx.cast::<Told>() };
+    let mut events = told.events.lock().unwrap();
+    let fits = events.len() < told.room;
+    if fits {
+        // SAFETY: the plugin's event.
+        events.push(unsafe { (*event).type_ });
+    }
+    fits
 }
 
 fn value(id: u32, time: u32, value: f64) -> clap_event_param_value {
@@ -263,6 +290,9 @@ fn the_latency_changes_inside_of_activate_and_nowhere_else() {
     desk.activate();
     let noticed = &desk.noticed;
     assert_eq!(desk.latency(), LATENCY as u32);
+    let tail = desk.extension::<clap_plugin_tail>(CLAP_EXT_TAIL);
+    // SAFETY: as a host calls it.
+    assert_eq!(unsafe { tail.get.unwrap()(desk.plugin) }, LATENCY as u32, "what is under way comes out");
     desk.object().shared.change_settings(|settings| settings.budget_millis = 100.0);
     desk.object().shared.tell(News::Settings);
     assert_eq!(noticed.restarts.load(Ordering::Relaxed), 1);
@@ -305,6 +335,39 @@ fn an_event_behind_the_end_of_the_block_is_taken_for_its_last_frame() {
 }
 
 #[test]
+fn more_changes_than_any_list_holds_are_all_applied_and_a_gesture_is_not_mistaken_for_one() {
+    let desk = Desk::new();
+    desk.activate();
+    let object = desk.object();
+    let table = &object.after_init.get().unwrap().table;
+    let (gain, mute) = (table.id(1).unwrap(), table.id(2).unwrap());
+    let mut events: Vec<_> = (0..3_000).map(|n| value(gain, n % 512, f64::from(n % 8) / 8.0)).collect();
+    events.push(value(gain, 511, 0.5));
+    events.push(value(mute, 511, 1.0));
+    assert_eq!(desk.play(&mut ramp(512), 8, &events).status, CLAP_PROCESS_CONTINUE);
+    assert_eq!(object.shared.params.vocals.gain.value(), -36.0);
+    assert!(object.shared.params.vocals.mute.value());
+    // This host sends nothing back: what it says is its own.
+    for moved in [0.25, 0.75] {
+        set_by_hand(&object.shared, 1, moved);
+    }
+    desk.play(&mut ramp(64), 8, &[value(gain, 0, 0.25)]);
+    assert_eq!(object.shared.params.vocals.gain.value(), -60.0);
+    desk.deactivate();
+}
+
+#[test]
+fn denormals_are_zero_while_a_block_is_played_and_the_host_has_its_own_again() {
+    let desk = Desk::of::<RehearseKit<Probe>>();
+    desk.activate();
+    assert!(!are_flushed());
+    desk.play(&mut ramp(512), 1, &[]);
+    assert_eq!(SEEN.take(), Some(true));
+    assert!(!are_flushed());
+    desk.deactivate();
+}
+
+#[test]
 fn gestures_reach_the_host_in_order_and_pairs() {
     let desk = Desk::new();
     desk.activate();
@@ -318,49 +381,13 @@ fn gestures_reach_the_host_in_order_and_pairs() {
     assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair);
     shared.tell(News::End(1));
     assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, [0_u16; 0], "an end without a beginning");
-    desk.deactivate();
-}
-
-unsafe extern "C" fn save(stream: *const clap_ostream, bytes: *const c_void, size: u64) -> i64 {
-    // SAFETY: the test put the buffer there, and the plugin's has as much in it as it says.
-    unsafe {
-        let bytes = std::slice::from_raw_parts(bytes.cast::<u8>(), size as usize);
-        (*(*stream).ctx.cast::<Mutex<Vec<u8>>>()).lock().unwrap().extend_from_slice(bytes);
+    // A list without room loses nothing.
+    for room in [0, 1, 2] {
+        desk.room.set(room);
+        [News::Begin(1), News::Value(1, 0.5), News::End(1)].into_iter().for_each(|news| shared.tell(news));
+        assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair[..room]);
+        desk.room.set(usize::MAX);
+        assert_eq!(desk.play(&mut ramp(64), 8, &[]).told, pair[room..]);
     }
-    size as i64
-}
-
-unsafe extern "C" fn load(stream: *const clap_istream, bytes: *mut c_void, size: u64) -> i64 {
-    // SAFETY: the test put the buffer there, and the plugin's has room for what it asks for.
-    unsafe {
-        let mut file = (*(*stream).ctx.cast::<Mutex<Vec<u8>>>()).lock().unwrap();
-        let count = file.len().min(size as usize);
-        std::ptr::copy_nonoverlapping(file.as_ptr(), bytes.cast(), count);
-        file.drain(..count);
-        count as i64
-    }
-}
-
-#[test]
-fn a_loaded_project_with_another_budget_asks_for_a_restart() {
-    let file = Mutex::new(Vec::<u8>::new());
-    let ctx = (&raw const file).cast_mut().cast::<c_void>();
-    let saving = Desk::new();
-    saving.object().shared.change_settings(|settings| settings.budget_millis = 100.0);
-    let desk = Desk::new();
-    desk.activate();
-    // SAFETY: as a host calls it.
-    unsafe {
-        let out = clap_ostream { ctx, write: Some(save) };
-        let state = saving.extension::<clap_plugin_state>(CLAP_EXT_STATE);
-        assert!(state.save.unwrap()(saving.plugin, &out));
-        let input = clap_istream { ctx, read: Some(load) };
-        let state = desk.extension::<clap_plugin_state>(CLAP_EXT_STATE);
-        assert!(state.load.unwrap()(desk.plugin, &input));
-    }
-    assert_eq!(desk.noticed.restarts.load(Ordering::Relaxed), 1);
-    desk.deactivate();
-    desk.activate();
-    assert_eq!(desk.latency(), 4_410);
     desk.deactivate();
 }

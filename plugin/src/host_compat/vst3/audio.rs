@@ -12,6 +12,7 @@ use vst3::Steinberg::{TBool, int32, kInvalidArgument, kResultFalse, kResultOk, t
 use super::class::{Arrangement, Object, lock};
 use super::numbers::{EMPTY, MONO, STEREO};
 use crate::host_compat::buses::MAX_OUTPUTS;
+use crate::host_compat::values;
 
 /// The arrangement a host asks for, if it is one of ours: mono or stereo in; as many channels out or stereo; every
 /// further output stereo, or empty because the host does not want it (pedalboard, DawDreamer).
@@ -65,6 +66,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
             unsafe { self.inner.setBusArrangements(&mut input, 1, all.as_mut_ptr(), asked.count as int32) };
         if result == kResultOk {
             *lock(&self.arrangement) = asked;
+            self.layout.set(asked.layout());
         }
         result
     }
@@ -119,6 +121,11 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
     }
 
     unsafe fn setProcessing(&self, on: TBool) -> tresult {
+        self.processing.store(on != 0, Ordering::Release);
+        if on == 0 {
+            // What the host has set and told no processor is what it will ask for.
+            self.shared.announced.take().for_each(|(index, value)| values::set(&self.shared, index, value));
+        }
         // SAFETY: forwarded as the host called it.
         unsafe { self.inner.setProcessing(on) }
     }
@@ -133,8 +140,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Object<P> {
     }
 
     unsafe fn getTailSamples(&self) -> uint32 {
-        // SAFETY: forwarded as the host called it.
-        unsafe { self.inner.getTailSamples() }
+        self.shared.tail_frames()
     }
 }
 

@@ -11,15 +11,19 @@ use vst3::Steinberg::Vst::{
     IProcessContextRequirements, IUnitInfo, IoMode, MediaType, ParameterInfo, ProcessSetup, RoutingInfo,
     SpeakerArrangement, String128,
 };
-use vst3::Steinberg::{FUnknown, IBStream, IPluginBaseTrait, TBool, TUID, int32, kResultOk, tresult};
+use vst3::Steinberg::{
+    FUnknown, IBStream, IPluginBaseTrait, TBool, TUID, int32, kResultFalse, kResultOk, tresult,
+};
 use vst3::{Class, ComRef};
 
 use super::handler::Handler;
 use super::numbers::{INPUT, MONO, STEREO};
 use super::process::AudioSide;
-use crate::host_compat::buses::{Layout, MAX_OUTPUTS};
+use super::stream;
+use crate::host_compat::buses::{Layout, LayoutCell, MAX_OUTPUTS};
 use crate::host_compat::events::ParamTable;
 use crate::params::PARAM_COUNT;
+use crate::project;
 use crate::shared::Shared;
 
 /// Hosts that run a plugin with the time, and with the automation, of what comes out of it: Ardour, and what is made
@@ -66,11 +70,16 @@ pub(super) struct Object<P: Vst3Plugin> {
     pub(super) shared: Arc<Shared>,
     pub(super) table: ParamTable,
     pub(super) handler: Arc<Handler>,
+    /// Not for the audio thread.
     pub(super) arrangement: Mutex<Arrangement>,
+    /// What the audio thread may know of it.
+    pub(super) layout: LayoutCell,
     /// The audio thread's; nobody else holds it while audio runs.
     pub(super) audio: Mutex<AudioSide>,
     pub(super) setup: Mutex<Option<ProcessSetup>>,
     pub(super) active: AtomicBool,
+    /// Whether the host sends changes of parameters to the processor, too.
+    pub(super) processing: AtomicBool,
 }
 
 impl<P: Vst3Plugin> Class for Object<P> {
@@ -104,15 +113,18 @@ impl<P: Vst3Plugin> Object<P> {
         let ids = (0..PARAM_COUNT).filter_map(|index| table.id(index)).collect();
         let handler = Arc::new(Handler::new(ids));
         shared.set_host(Some(handler.clone()));
+        shared.gestures.expect_echoes();
         Self {
             inner,
             shared,
             table,
             handler,
+            layout: LayoutCell::new(arrangement.layout()),
             arrangement: Mutex::new(arrangement),
             audio: Mutex::default(),
             setup: Mutex::new(None),
             active: AtomicBool::new(false),
+            processing: AtomicBool::new(false),
         }
     }
 }
@@ -197,8 +209,9 @@ impl<P: Vst3Plugin> IComponentTrait for Object<P> {
 
     unsafe fn setActive(&self, on: TBool) -> tresult {
         if on == 0 {
-            // `process()` may be waiting for the exact chunk and holds nice-plug's lock meanwhile.
-            self.shared.instance.cancel_offline();
+            // `process()` may be waiting for the exact chunk and holds nice-plug's lock meanwhile. This is for good:
+            // not even a reset that comes now begins another wait.
+            self.shared.instance.deactivate();
         }
         // SAFETY: forwarded as the host called it.
         let result = unsafe { self.inner.setActive(on) };
@@ -207,17 +220,20 @@ impl<P: Vst3Plugin> IComponentTrait for Object<P> {
     }
 
     unsafe fn setState(&self, state: *mut IBStream) -> tresult {
-        // SAFETY: forwarded as the host called it.
-        let result = unsafe { IComponentTrait::setState(&self.inner, state) };
-        if result == kResultOk {
-            self.handler.latency_may_have_changed(&self.shared);
+        // SAFETY: null or the host's stream, valid for this call.
+        let Some(bytes) = (unsafe { stream::read(state) }) else { return kResultFalse };
+        if project::load(&self.shared, &bytes).is_err() {
+            return kResultFalse;
         }
-        result
+        self.shared.announced.take().for_each(drop);
+        self.handler.latency_may_have_changed(&self.shared);
+        kResultOk
     }
 
     unsafe fn getState(&self, state: *mut IBStream) -> tresult {
-        // SAFETY: forwarded as the host called it.
-        unsafe { IComponentTrait::getState(&self.inner, state) }
+        // SAFETY: null or the host's stream, valid for this call.
+        let written = unsafe { stream::write(state, &project::save(&self.shared)) };
+        if written { kResultOk } else { kResultFalse }
     }
 }
 

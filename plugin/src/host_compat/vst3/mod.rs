@@ -9,6 +9,7 @@ mod factory;
 mod handler;
 mod process;
 mod queries;
+mod stream;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
-use rehearsekit_audio::Budget;
+use rehearsekit_audio::{Budget, typed};
 use rehearsekit_badlink::Impairments;
 
 use super::{ReachArgs, seconds};
@@ -116,7 +116,10 @@ impl FromStr for Mix {
 
 fn minutes(text: &str) -> Result<Duration, String> {
     let bad = || format!("'{text}' is not a number of minutes between 0 and a day");
-    let value: f64 = text.parse().map_err(|_| bad())?;
+    // A number without a unit is one of minutes.
+    let value = typed::number(text)
+        .or_else(|| Some(typed::with_unit(text, typed::MILLIS)? / 60e3))
+        .ok_or_else(bad)?;
     if (0.0..=1_440.0).contains(&value) { Ok(Duration::from_secs_f64(value * 60.0)) } else { Err(bad()) }
 }
 

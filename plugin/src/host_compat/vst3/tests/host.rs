@@ -117,6 +117,15 @@ pub(super) fn block<P: Vst3Plugin>(
     memory
 }
 
+/// A block of no frames and no buses, which only carries parameter changes.
+pub(super) fn flush<P: Vst3Plugin>(object: &Object<P>, changes: Option<&Changes>) -> tresult {
+    let mut data = data(&mut [], &mut [], 0);
+    (data.inputs, data.outputs) = (std::ptr::null_mut(), std::ptr::null_mut());
+    data.inputParameterChanges = changes.map_or(std::ptr::null_mut(), |changes| changes.0.as_ptr());
+    // SAFETY: everything in it lives until the call is over.
+    unsafe { object.process(&mut data) }
+}
+
 struct Queue(ParamID, Vec<(int32, f64)>);
 
 impl Class for Queue {
@@ -174,8 +183,8 @@ impl Changes {
     }
 }
 
-#[derive(Default)]
-struct File(Mutex<(Vec<u8>, usize)>);
+/// Its bytes, where it stands, and how much it gives and takes at once.
+struct File(Mutex<(Vec<u8>, usize)>, usize);
 
 impl Class for File {
     type Interfaces = (IBStream,);
@@ -184,7 +193,7 @@ impl Class for File {
 impl IBStreamTrait for File {
     unsafe fn read(&self, buffer: *mut c_void, count: int32, done: *mut int32) -> tresult {
         let mut file = self.0.lock().unwrap();
-        let (at, count) = (file.1, (count as usize).min(file.0.len() - file.1));
+        let (at, count) = (file.1, (count as usize).min(file.0.len() - file.1).min(self.1));
         // SAFETY: the plugin's buffer has room for what it asked for.
         unsafe {
             std::ptr::copy_nonoverlapping(file.0[at..].as_ptr(), buffer.cast(), count);
@@ -197,6 +206,7 @@ impl IBStreamTrait for File {
     }
 
     unsafe fn write(&self, buffer: *mut c_void, count: int32, done: *mut int32) -> tresult {
+        let count = count.min(int32::try_from(self.1).unwrap_or(count));
         // SAFETY: the plugin's buffer has as much in it as it says.
         let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), count as usize) };
         self.0.lock().unwrap().0.extend_from_slice(bytes);
@@ -233,7 +243,16 @@ impl Memory {
     }
 
     pub(super) fn holding(bytes: &[u8]) -> Self {
-        let file = ComWrapper::new(File(Mutex::new((bytes.to_vec(), 0))));
+        Self::of(bytes, usize::MAX)
+    }
+
+    /// One that gives and takes so little at once.
+    pub(super) fn in_parts_of(bytes: usize) -> Self {
+        Self::of(&[], bytes)
+    }
+
+    fn of(bytes: &[u8], most: usize) -> Self {
+        let file = ComWrapper::new(File(Mutex::new((bytes.to_vec(), 0)), most));
         let stream = file.to_com_ptr().unwrap();
         Self(file, stream)
     }

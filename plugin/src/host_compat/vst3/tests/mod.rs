@@ -2,7 +2,9 @@
 //! names. The engine plays the mix at its latency, since there is no server here.
 
 mod click;
+mod controller;
 mod host;
+mod unwritten;
 
 use std::sync::Arc;
 
@@ -244,6 +246,8 @@ fn a_loaded_project_with_another_budget_tells_the_host_and_takes_effect() {
     assert_eq!(ear.restarts(), [flags]);
     // This host did not activate anew.
     assert_eq!(object.shared.running_latency_frames(), Some(4_410));
+    // SAFETY: as a host calls it.
+    assert_eq!(unsafe { object.getTailSamples() }, 4_410, "what is under way comes out");
     saved.rewind();
     // SAFETY: as a host calls it.
     unsafe { IComponentTrait::setState(&*object, saved.as_ptr()) };

@@ -6,9 +6,13 @@
 pub mod decode;
 pub mod flac;
 pub mod grid;
+mod hidden;
 mod mp4_delay;
+pub mod place;
 pub mod wav;
 pub mod write;
 
 pub use decode::{DecodeError, decode};
-pub use write::{StemFormat, StemWriter, WriteError, WrittenStem};
+pub use hidden::abandon;
+pub use place::{Inputs, WholeFile};
+pub use write::{StemFiles, StemFormat, StemWriter, WriteError, WrittenStem};

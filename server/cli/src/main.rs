@@ -18,6 +18,7 @@ mod http;
 mod interrupt;
 mod load;
 mod models;
+mod names;
 mod output;
 mod pair;
 mod pair_with;
@@ -25,6 +26,7 @@ mod progress;
 mod separate;
 mod serve;
 mod servers;
+mod song;
 mod stream;
 mod whom;
 
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(matches!(cli.command, Command::Serve(_)));
     let data = cli.data.as_deref();
+    if !matches!(cli.command, Command::Serve(_)) {
+        interrupt::insist();
+    }
     let result = interrupt::install().and_then(|()| match &cli.command {
         Command::Separate(args) => separate::run(args, data),
         Command::Stream(args) => stream::run(args),

@@ -203,11 +203,16 @@ pub(crate) fn folder(song: &str) -> String {
     whole(name)
 }
 
-/// `name`, or with a number behind it, so that it is not among `taken` whatever their case; it is then.
-pub(crate) fn distinct(name: String, taken: &mut Vec<String>) -> String {
-    let numbered = |number: usize| if number == 1 { name.clone() } else { format!("{name} ({number})") };
-    let free = (1..).map(numbered).find(|name| !taken.contains(&folded(name))).unwrap_or(name.clone());
-    taken.push(folded(&free));
+/// `names`, or all with a number behind them, so that none is among `taken`, whatever their case; they are then.
+pub(crate) fn distinct(names: Vec<String>, taken: &mut Vec<String>) -> Vec<String> {
+    let numbered = |number: usize| -> Vec<String> {
+        let one = |name: &String| if number == 1 { name.clone() } else { format!("{name} ({number})") };
+        names.iter().map(one).collect()
+    };
+    let is_free = |names: &Vec<String>| !names.iter().any(|name| taken.contains(&folded(name)));
+    // As many names as this are taken at most, so that one of these is free.
+    let free = (1..=taken.len() + 1).map(numbered).find(is_free).unwrap_or(names.clone());
+    taken.extend(free.iter().map(|name| folded(name)));
     free
 }
 
@@ -294,7 +299,10 @@ mod tests {
     #[test]
     fn equal_names_get_numbers_whatever_their_case() {
         let mut taken = Vec::new();
-        let names = ["Song", "song", "SONG", "other", "song (2)"].map(|name| distinct(name.to_owned(), &mut taken));
+        let names = ["Song", "song", "SONG", "other", "song (2)"];
+        let names = names.map(|name| distinct(vec![name.to_owned()], &mut taken).concat());
         assert_eq!(names, ["Song", "song (2)", "SONG (3)", "other", "song (2) (2)"]);
+        let both = distinct(vec!["new".to_owned(), "other".to_owned()], &mut taken);
+        assert_eq!(both, ["new (2)", "other (2)"]);
     }
 }

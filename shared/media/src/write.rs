@@ -111,7 +111,8 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+    /// What the file system said while `path` was written.
+    pub fn at(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(path.to_owned()),
             _ => Self::Io { path: path.to_owned(), source },

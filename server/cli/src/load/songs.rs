@@ -12,7 +12,7 @@ use crate::{
     client::feed::Feed,
     eval::song::{Excerpt, Song},
     failure::Failure,
-    separate,
+    song,
 };
 
 /// What is read, by the end of its name.
@@ -33,7 +33,7 @@ pub(super) fn read(args: &LoadArgs) -> Result<Vec<Tune>, Failure> {
     let found = if args.songs.is_dir() { in_folder(&args.songs)? } else { vec![args.songs.clone()] };
     let mut tunes = Vec::new();
     for path in found.iter().take(args.clients.into()) {
-        let song = if path.is_dir() { of_stems(path)? } else { separate::read_song(path)? };
+        let song = if path.is_dir() { of_stems(path)? } else { song::read_whole(path)? };
         let rate = rate.unwrap_or(song.rate());
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         tunes.push(Tune { name, feed: Feed::new(song, rate, Some(args.length().as_secs_f64()), true)? });
@@ -48,7 +48,7 @@ pub(super) fn of_client(tunes: &[Tune], client: usize) -> (&str, Feed) {
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let shown = folder.display();
+    let shown = rehearsekit_media::place::shown(folder);
     let unreadable = |error| Failure::input(format!("cannot read the folder {shown}: {error}"));
     let listed = |folder: &Path| -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()

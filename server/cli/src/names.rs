@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use rehearsekit_media::place::{folded, turns_direction};
+use rehearsekit_media::{
+    Tags,
+    place::{folded, turns_direction},
+};
 
 /// The most bytes of a file's name, its ending included: file systems take 255 at most, and other programs add to it.
 const MOST_BYTES: usize = 200;
@@ -116,16 +119,12 @@ fn parse(written: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// What the fields are for one stem of one song; nothing where the song does not say.
-#[derive(Debug, Clone, Default)]
+/// What the fields are for one stem of one song.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Values<'a> {
+    /// What its file is called, without the ending.
     pub(crate) song: &'a str,
-    pub(crate) title: Option<&'a str>,
-    pub(crate) artist: Option<&'a str>,
-    pub(crate) album: Option<&'a str>,
-    pub(crate) track: Option<&'a str>,
-    pub(crate) date: Option<&'a str>,
-    pub(crate) genre: Option<&'a str>,
+    pub(crate) tags: &'a Tags,
     pub(crate) stem: &'a str,
     pub(crate) model: &'a str,
     /// Which song of how many, from 1.
@@ -134,22 +133,23 @@ pub(crate) struct Values<'a> {
 
 impl Values<'_> {
     fn of(&self, field: Field) -> String {
-        let or = |said: Option<&str>, otherwise: &str| {
-            said.map(str::trim).filter(|said| !said.is_empty()).unwrap_or(otherwise).to_owned()
+        let or = |said: &Option<String>, otherwise: &str| {
+            said.as_deref().map(str::trim).filter(|said| !said.is_empty()).unwrap_or(otherwise).to_owned()
         };
+        let tags = self.tags;
         match field {
             Field::Song => self.song.to_owned(),
-            Field::Title => or(self.title, self.song),
-            Field::Artist => or(self.artist, "Unknown artist"),
-            Field::Album => or(self.album, "Unknown album"),
+            Field::Title => or(&tags.title, self.song),
+            Field::Artist => or(&tags.artist, "Unknown artist"),
+            Field::Album => or(&tags.album, "Unknown album"),
             Field::Track => {
                 // "3/12" is the third of twelve.
-                let track = or(self.track, "0");
+                let track = or(&tags.track, "0");
                 let number = track.split('/').next().unwrap_or_default().trim().to_owned();
                 format!("{number:0>2}")
             }
-            Field::Date => or(self.date, "Unknown date"),
-            Field::Genre => or(self.genre, "Unknown genre"),
+            Field::Date => or(&tags.date, "Unknown date"),
+            Field::Genre => or(&tags.genre, "Unknown genre"),
             Field::Stem => self.stem.to_owned(),
             Field::Model => self.model.to_owned(),
             Field::Index => {
@@ -245,19 +245,23 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn values<'a>(title: &'a str, stem: &'a str) -> Values<'a> {
-        Values { song: "song", title: Some(title), stem, model: "m", index: (3, 12), ..Values::default() }
+    fn tags(title: &str) -> Tags {
+        Tags { title: Some(title.to_owned()), ..Tags::default() }
+    }
+
+    fn named(text: &str, tags: &Tags, stem: &str) -> String {
+        pattern(text).name(&Values { song: "song", tags, stem, model: "m", index: (3, 12) }, 5)
     }
 
     #[test]
     fn fields_are_filled_in_and_what_the_song_does_not_say_has_a_word() {
         let all = "{index} {artist} - {album} - {track} {title} ({date}, {genre}) [{model}] {{{stem}}}";
         assert_eq!(
-            pattern(all).name(&values("Lithium", "vocals"), 5),
+            named(all, &tags("Lithium"), "vocals"),
             "03 Unknown artist - Unknown album - 00 Lithium (Unknown date, Unknown genre) [m] {vocals}"
         );
-        let said = Values { artist: Some("Nirvana"), track: Some("5/12"), title: None, ..values("", "drums") };
-        assert_eq!(pattern("{artist} {track} {title} {stem}").name(&said, 5), "Nirvana 05 song drums");
+        let said = Tags { artist: Some("Nirvana".to_owned()), track: Some("5/12".to_owned()), ..tags(" ") };
+        assert_eq!(named("{artist} {track} {title} {stem}", &said, "drums"), "Nirvana 05 song drums");
     }
 
     #[test]
@@ -273,23 +277,23 @@ mod tests {
 
     #[test]
     fn names_are_taken_by_every_file_system() {
-        let name = |title: &str| pattern("{title} {stem}").name(&values(title, "x"), 4);
+        let name = |title: &str| named("{title} {stem}", &tags(title), "x");
         assert_eq!(name("AC/DC: \"Who?\" <live>|*\\"), "AC_DC_ _Who__ _live____ x");
         assert_eq!(name("a\nb\x1b[1m\u{7f}"), "ab[1m x");
         assert_eq!(name("...And Justice for All"), "_...And Justice for All x");
-        let last = |title: &str| pattern("{stem} {title}").name(&values(title, "x"), 4);
+        let last = |title: &str| named("{stem} {title}", &tags(title), "x");
         assert_eq!((last("End..."), last("End. . ")), ("x End".to_owned(), "x End".to_owned()));
-        let alone = |stem: &str| pattern("{stem}").name(&values("", stem), 4);
+        let alone = |stem: &str| named("{stem}", &tags(""), stem);
         let devices = ["con", "NUL", "Com1", "lpt¹", "aux.tar", "vocals", "COM10", "...", ""];
-        let named = ["_con", "_NUL", "_Com1", "_lpt¹", "_aux.tar", "vocals", "COM10", "_", "_"];
-        assert_eq!(devices.map(alone), named);
+        let right = ["_con", "_NUL", "_Com1", "_lpt¹", "_aux.tar", "vocals", "COM10", "_", "_"];
+        assert_eq!(devices.map(alone), right);
         assert_eq!(folder("  What?. "), "What_");
     }
 
     #[test]
     fn a_long_name_keeps_its_stem_and_whole_characters() {
         for title in ["x".repeat(1_000), "é漢🎸".repeat(200)] {
-            let name = pattern("{title} - {artist} - {stem}").name(&values(&title, "accompaniment"), 5);
+            let name = named("{title} - {artist} - {stem}", &tags(&title), "accompaniment");
             assert!(name.len() + 5 <= MOST_BYTES && name.len() > MOST_BYTES - 12, "{}", name.len());
             assert!(name.ends_with("Unknown artist - accompaniment"), "{name}");
             assert!(folder(&title).len() <= MOST_BYTES);

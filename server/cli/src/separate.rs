@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rehearsekit_media::{Inputs, StemFiles, StemWriter, WrittenStem, place::shown};
+use rehearsekit_media::{Inputs, StemFiles, StemWriter, Tags, WrittenStem, place::shown};
 use rehearsekit_models::{Model, StemBlock};
 use serde_json::{Value, json};
 
@@ -90,7 +90,8 @@ impl<'a> Separator<'a> {
     /// Separates the song number `index` of this call, which was opened from `path`.
     fn separate(&mut self, mut song: Song, path: &Path, index: usize) -> Result<Separated, Failure> {
         let began = Instant::now();
-        let (folder, names) = self.places(path, index);
+        let about = song.about.clone();
+        let (folder, names) = self.places(path, &about.tags, index);
         let stems = self.model.stems();
         let files = StemFiles {
             folder: &folder,
@@ -98,17 +99,16 @@ impl<'a> Separator<'a> {
             format: self.args.format,
             inputs: &self.inputs,
             overwrite: self.args.overwrite,
+            tags: &Tags { title: Some(title(path, &about.tags)), ..about.tags.clone() },
         };
-        let mut writer = StemWriter::create(files, stems, song.rate, song.channels, song.frames)?;
-        let mut separation = self.model.separation(song.rate, song.channels).map_err(Failure::run)?;
-        let bar = progress::frames_bar("separating", song.frames.unwrap_or_default());
+        let mut writer = StemWriter::create(files, stems, about.rate, about.channels, about.frames)?;
+        let mut separation = self.model.separation(about.rate, about.channels).map_err(Failure::run)?;
+        let bar = progress::frames_bar("separating", about.frames.unwrap_or_default());
         let mut write = |block: Option<StemBlock>| -> Result<(), Failure> {
             let Some(StemBlock { mix, stems, .. }) = block else { return Ok(()) };
             let mix: Vec<&[f32]> = mix.iter().map(Vec::as_slice).collect();
             writer.write(&mix, &stems)?;
-            if song.frames.is_none() {
-                bar.set_length(writer.frames());
-            }
+            bar.set_length(about.frames.unwrap_or_default().max(writer.frames()));
             bar.set_position(writer.frames());
             Ok(())
         };
@@ -124,21 +124,21 @@ impl<'a> Separator<'a> {
         Ok(Separated {
             files,
             frames,
-            channels: song.channels,
-            rate_hz: song.rate.hz(),
-            seconds: song.rate.duration(frames).as_secs_f64(),
+            channels: about.channels,
+            rate_hz: about.rate.hz(),
+            seconds: about.rate.duration(frames).as_secs_f64(),
             elapsed: began.elapsed(),
             inference: separation.inference(),
         })
     }
 
     /// The folder for a song's stems, and what they are called there.
-    fn places(&mut self, path: &Path, index: usize) -> (PathBuf, Vec<String>) {
+    fn places(&mut self, path: &Path, tags: &Tags, index: usize) -> (PathBuf, Vec<String>) {
         let SeparateArgs { out, name, folders, songs, format, .. } = self.args;
-        let song = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+        let song = song_name(path);
         let of_stem = |stem: &str| {
             let index = (index, songs.len());
-            let values = Values { song: &song, stem, model: self.model.name(), index, ..Values::default() };
+            let values = Values { song: &song, tags, stem, model: self.model.name(), index };
             name.name(&values, 1 + format.extension().len())
         };
         let names = self.model.stems().names().iter().map(|stem| of_stem(stem.as_str())).collect();
@@ -151,6 +151,16 @@ impl<'a> Separator<'a> {
             }
         }
     }
+}
+
+/// What a song's file is called, without its ending.
+fn song_name(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What the song is called.
+fn title(path: &Path, tags: &Tags) -> String {
+    tags.title.clone().unwrap_or_else(|| song_name(path))
 }
 
 /// A song that is done.

@@ -162,3 +162,47 @@ fn names_cannot_write_on_the_terminal() {
     }
     assert_eq!(entries(&folder.path().join("both")), ["a[2J31merror_ b"]);
 }
+
+/// One frame of an ID3 tag.
+fn frame(id: &str, content: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), &(content.len() as u32).to_be_bytes(), &[0, 0], content].concat()
+}
+
+/// The MP3 of the tests, with artist, title, album, track, cover and ReplayGain in front.
+fn tagged_mp3(path: &Path) {
+    let text = |id: &str, text: &str| frame(id, &[b"\x03", text.as_bytes()].concat());
+    let frames = [
+        text("TIT2", "Hyperballad"),
+        text("TPE1", "Björk"),
+        text("TALB", "Post/Live"),
+        text("TRCK", "2/11"),
+        text("TCON", "Art pop"),
+        frame("TXXX", b"\x03REPLAYGAIN_TRACK_GAIN\0-7.5 dB"),
+        frame("APIC", b"\x03image/jpeg\0\x03\0\xff\xd8\xff\xe0cover\xff\xd9"),
+    ]
+    .concat();
+    let size = frames.len() as u32;
+    let sevens = [21, 14, 7, 0].map(|shift| (size >> shift & 0x7f) as u8);
+    let song = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media/tests/songs/tone.mp3");
+    // Text in UTF-8 came with version 4, which counts frames in sevens too; these are shorter than 128 bytes.
+    let head = [&b"ID3\x04\0\0"[..], &sevens].concat();
+    fs::write(path, [head, frames, fs::read(song).unwrap()].concat()).unwrap();
+}
+
+#[test]
+fn a_song_lends_its_tags_to_its_flac_stems_and_to_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let song = folder.path().join("02.mp3");
+    tagged_mp3(&song);
+    let out = folder.path().join("out");
+    let more = ["--format", "flac", "--name", "{track} {artist} - {album} - {title} ({stem})", "--json"];
+    json(&separate(&[song], &out, &more));
+    let name = "02 Björk - Post_Live - Hyperballad (vocals).flac";
+    assert_eq!(entries(&out), ["02 Björk - Post_Live - Hyperballad (accompaniment).flac", name]);
+    let tags = rehearsekit_media::read_tags(&out.join(name)).unwrap();
+    assert_eq!(tags.title.as_deref(), Some("Hyperballad (vocals)"));
+    assert_eq!((tags.artist.as_deref(), tags.album.as_deref()), (Some("Björk"), Some("Post/Live")));
+    assert_eq!((tags.track.as_deref(), tags.genre.as_deref()), (Some("2"), Some("Art pop")));
+    assert_eq!(tags.cover.unwrap().bytes, b"\xff\xd8\xff\xe0cover\xff\xd9");
+    assert!(!String::from_utf8_lossy(&fs::read(out.join(name)).unwrap()).contains("REPLAYGAIN"));
+}

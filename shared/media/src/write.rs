@@ -18,9 +18,10 @@ use rehearsekit_audio::{SampleRate, StemName, StemSet};
 
 use crate::{
     flac::FlacFile,
-    grid,
+    flac_tags, grid,
     hidden::Hidden,
     place::{self, Inputs, shown},
+    tags::Tags,
     wav,
     wav::WavFile,
 };
@@ -159,6 +160,8 @@ pub struct StemFiles<'a> {
     pub inputs: &'a Inputs,
     /// Whether they may replace anything else.
     pub overwrite: bool,
+    /// What the song says of itself; FLAC carries it.
+    pub tags: &'a Tags,
 }
 
 impl StemFiles<'_> {
@@ -222,7 +225,8 @@ impl<'a> StemWriter<'a> {
             let file = match format {
                 StemFormat::Wav => WavFile::create(&path, rate, channels).map(StemFile::Wav),
                 StemFormat::Flac => {
-                    FlacFile::create(&path, rate, channels).map(|f| StemFile::Flac(Box::new(f)))
+                    let about = flac_tags::blocks(files.tags, stems.names()[index].as_str());
+                    FlacFile::create(&path, rate, channels, &about).map(|f| StemFile::Flac(Box::new(f)))
                 }
             };
             open.push(file.map_err(WriteError::at(&files.path(index)))?);

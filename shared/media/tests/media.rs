@@ -8,7 +8,7 @@ use std::{
 };
 
 use rehearsekit_audio::{Audio, SampleRate, StemSet};
-use rehearsekit_media::{DecodeError, Inputs, StemFiles, StemFormat, StemWriter, WriteError, decode};
+use rehearsekit_media::{DecodeError, Inputs, StemFiles, StemFormat, StemWriter, Tags, WriteError, decode};
 
 fn read(path: &Path) -> Result<Audio, DecodeError> {
     decode(path, &mut |_, _| ControlFlow::Continue(()))
@@ -32,12 +32,23 @@ fn on_grid(samples: Vec<f32>, bits: u32) -> Vec<f32> {
     samples.into_iter().map(|s| (s * steps).round() / steps).collect()
 }
 
+static NO_TAGS: Tags = Tags {
+    artist: None,
+    title: None,
+    album: None,
+    album_artist: None,
+    track: None,
+    date: None,
+    genre: None,
+    cover: None,
+};
+
 fn names() -> [String; 2] {
     ["vocals", "accompaniment"].map(str::to_owned)
 }
 
 fn files<'a>(folder: &'a Path, names: &'a [String], format: StemFormat, inputs: &'a Inputs) -> StemFiles<'a> {
-    StemFiles { folder, names, format, inputs, overwrite: false }
+    StemFiles { folder, names, format, inputs, overwrite: false, tags: &NO_TAGS }
 }
 
 /// Writes `mix` and two made-up stems of it; returns the paths of the files in the set's order.

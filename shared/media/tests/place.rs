@@ -3,12 +3,11 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use rehearsekit_audio::{SampleRate, StemSet};
-use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, WholeFile, WriteError, WrittenStem, place};
+use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, Tags, WholeFile, WriteError, WrittenStem, place};
 
 fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -30,7 +29,7 @@ fn write(
 ) -> Result<Vec<WrittenStem>, WriteError> {
     let set = StemSet::new(&["vocals", "accompaniment"]).unwrap();
     let names = names();
-    let files = StemFiles { folder, names: &names, format: StemFormat::Wav, inputs, overwrite };
+    let files = StemFiles { folder, names: &names, format: StemFormat::Wav, inputs, overwrite, tags: &Tags::default() };
     let mut writer = StemWriter::create(files, &set, SampleRate::HZ_44100, 1, None)?;
     let block = vec![0.25f32; 100];
     writer.write(&[&block], &[vec![block.clone()], vec![block.clone()]])?;

@@ -13,7 +13,7 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{Decimation, Link, LinkState, Opened, RefusalCode, offers::in_millis};
-use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, place::shown};
+use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, Tags, place::shown};
 
 use crate::{
     args::StreamArgs,
@@ -84,6 +84,7 @@ fn play_through<'a>(
         format: StemFormat::Wav,
         inputs: &inputs,
         overwrite: args.overwrite,
+        tags: &Tags::default(),
     };
     let mut writer = StemWriter::create(files, set, rate, 2, Some(frames))?;
     let channels = 2 * set.count() + 2;

@@ -111,7 +111,9 @@ fn join(block: &mut Option<StemBlock>, next: StemBlock) {
         return;
     };
     let channels = block.mix.iter_mut().chain(block.stems.iter_mut().flatten());
-    channels.zip(next.mix.into_iter().chain(next.stems.into_iter().flatten())).for_each(|(all, new)| all.extend(new));
+    channels
+        .zip(next.mix.into_iter().chain(next.stems.into_iter().flatten()))
+        .for_each(|(all, new)| all.extend(new));
 }
 
 /// Runs a whole `song` through `separation` and hands out blocks whose stems sum to it. `progress` gets (frames done,

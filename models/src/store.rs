@@ -380,7 +380,8 @@ impl Store {
             Err(error) => return Err(FetchError::io(&folder)(error).into()),
         };
         let entries = entries.into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         for name in names {
             let is_listed = listed.iter().any(|line| line.manifest.name == name);

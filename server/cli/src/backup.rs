@@ -92,8 +92,7 @@ pub(crate) fn restore(args: &RestoreArgs, data: Option<&Path>) -> Result<(), Fai
     let (from, total): (Box<dyn Read>, Option<u64>) = if is_stdin {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let unread =
-            |error: io::Error| Failure::input(format!("cannot read {}: {error}", shown(&args.file)));
+        let unread = |error: io::Error| Failure::input(format!("cannot read {}: {error}", shown(&args.file)));
         let file = File::open(&args.file).map_err(unread)?;
         let length = file.metadata().map_err(unread)?.len();
         (Box::new(BufReader::new(file)), Some(length))

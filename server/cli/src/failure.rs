@@ -78,7 +78,9 @@ impl From<DecodeError> for Failure {
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::IsInput { .. } | WriteError::Exists(_) | WriteError::NotAFile(_) => Self::usage(error),
+            WriteError::IsInput { .. } | WriteError::Exists(_) | WriteError::NotAFile(_) => {
+                Self::usage(error)
+            }
             error => Self::run(error),
         }
     }

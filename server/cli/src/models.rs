@@ -31,7 +31,9 @@ pub(crate) fn run(args: &ModelsArgs, data: Option<&Path>) -> Result<(), Failure>
             store.remove(name).map_err(failure)?;
             done(*json, &json!({ "removed": name }), &format!("{name} is removed"))
         }
-        ModelsCommand::Export { name, file, overwrite, json } => export(&store, name, file, *overwrite, *json),
+        ModelsCommand::Export { name, file, overwrite, json } => {
+            export(&store, name, file, *overwrite, *json)
+        }
         ModelsCommand::Import { file, accept_licence, json } => import(&store, file, accept_licence, *json),
     }
 }

@@ -72,7 +72,9 @@ impl FromStr for Pattern {
         });
         let texts: Vec<&str> = texts.collect();
         if texts.iter().any(|text| text.contains(['/', '\\'])) {
-            return Err("a name has no / and no \\ in it; folders are given by --out and --folders".to_owned());
+            return Err(
+                "a name has no / and no \\ in it; folders are given by --out and --folders".to_owned()
+            );
         }
         if texts.iter().map(|text| text.len()).sum::<usize>() > MOST_BYTES / 2 {
             return Err(format!("that is too long: {} bytes beside the fields are the most", MOST_BYTES / 2));
@@ -182,9 +184,11 @@ impl Pattern {
                 Part::Field(field) => (*field != Field::Stem, safe(&values.of(*field))),
             })
             .collect();
-        let length = |pieces: &[(bool, String)]| pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() + reserve;
+        let length =
+            |pieces: &[(bool, String)]| pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() + reserve;
         while length(&pieces) > MOST_BYTES {
-            let longest = pieces.iter_mut().filter(|(may_be_cut, _)| *may_be_cut).max_by_key(|(_, piece)| piece.len());
+            let longest =
+                pieces.iter_mut().filter(|(may_be_cut, _)| *may_be_cut).max_by_key(|(_, piece)| piece.len());
             match longest {
                 Some((_, piece)) if piece.pop().is_some() => {}
                 _ => break,
@@ -230,7 +234,9 @@ fn whole(name: String) -> String {
     let base = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let port = |base: &str| {
         let number = ["COM", "LPT"].iter().find_map(|port| base.strip_prefix(port));
-        number.is_some_and(|n| n.chars().count() == 1 && n.contains(|c: char| c.is_ascii_digit() || "¹²³".contains(c)))
+        number.is_some_and(|n| {
+            n.chars().count() == 1 && n.contains(|c: char| c.is_ascii_digit() || "¹²³".contains(c))
+        })
     };
     let is_device = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&base.as_str()) || port(&base);
     // A dot in front would hide it.

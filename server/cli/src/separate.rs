@@ -45,7 +45,9 @@ fn several(args: &SeparateArgs, separator: &mut Separator<'_>) -> Result<(), Fai
     for (index, path) in args.songs.iter().enumerate() {
         let done = Song::open(path).and_then(|song| separator.separate(song, path, index + 1));
         if interrupt::requested() {
-            return Err(Failure::run("cancelled; songs that were finished stay, nothing else was left behind"));
+            return Err(Failure::run(
+                "cancelled; songs that were finished stay, nothing else was left behind",
+            ));
         }
         match done {
             Ok(done) if args.json => told.push(done.json(args, path)),

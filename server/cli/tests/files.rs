@@ -124,7 +124,7 @@ fn files_of_the_other_commands_stay_unless_they_may_be_replaced() {
 
 /// A song long enough that there is time to do something to it.
 fn long_song(folder: &Path) -> PathBuf {
-    song(folder, "song.wav", 44_100, 2, 44_100 * 600)
+    song(folder, "song.wav", 44_100, 2, 44_100 * 300)
 }
 
 #[cfg(unix)]
@@ -136,7 +136,7 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
 fn begun(song: &Path, out: &Path) -> Child {
     let before = entries(out);
     let mut child = separate(&[song], out, &[]).stderr(Stdio::null()).spawn().unwrap();
-    while entries(out) == before {
+    while entries(out) == before || entries(out).is_empty() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it began to write");
         thread::sleep(Duration::from_millis(20));
     }
@@ -170,9 +170,7 @@ fn what_a_killed_run_left_goes_with_the_next_and_what_another_run_makes_stays() 
 fn a_run_that_waits_for_a_pipe_ends_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let (pipe, out) = (fifo(folder.path()), folder.path().join("out"));
-    for (told, holds_open) in
-        [(rustix::process::Signal::TERM, false), (rustix::process::Signal::INT, true)]
-    {
+    for (told, holds_open) in [(rustix::process::Signal::TERM, false), (rustix::process::Signal::INT, true)] {
         // Either nobody has opened the pipe for writing, or somebody has and writes nothing.
         let _open = holds_open.then(|| fs::File::options().read(true).write(true).open(&pipe).unwrap());
         let mut child = separate(&[&pipe], &out, &[]).stderr(Stdio::null()).spawn().unwrap();
@@ -213,7 +211,14 @@ fn a_backup_into_a_pipe_that_is_stuck_ends_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let copy = copied_data(folder.path());
     let mut server = rehearsekit();
-    server.arg("--data").arg(&copy).args(["serve", "--json", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    server.arg("--data").arg(&copy).args([
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]);
     drop(Server::start_with(server));
     let mut child = rehearsekit()
         .arg("--data")
@@ -249,4 +254,38 @@ fn a_song_can_come_by_a_named_pipe() {
     let told = json(&child.wait_with_output().unwrap());
     assert_eq!(told["frames"], 60_000);
     feeder.join().unwrap();
+}
+
+/// The most memory that separating so many seconds has taken, in bytes.
+#[cfg(target_os = "linux")]
+fn most_memory(seconds: usize) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 2, 44_100 * seconds);
+    let mut child = separate(&[&song], &folder.path().join("out"), &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        // Gone or going: then what was seen last is the most.
+        let now = fs::read_to_string(&status).ok().and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("VmHWM"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        });
+        most = most.max(now.unwrap_or(0) << 10);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(child.wait().unwrap().success());
+    most
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_song() {
+    let (short, long) = (most_memory(15), most_memory(195));
+    println!("15 s: {} MB, 195 s: {} MB", short >> 20, long >> 20);
+    // The longer song alone is 60 MB more, decoded.
+    assert!(long < short + (30 << 20), "{} MB became {} MB", short >> 20, long >> 20);
 }

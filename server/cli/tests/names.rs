@@ -43,7 +43,10 @@ fn several_songs_get_folders_of_their_own_and_one_that_fails_does_not_stop_the_o
     let told = output_json(&output);
     assert_eq!(told["failed"], 1);
     let told = told["songs"].as_array().unwrap();
-    assert_eq!(told.iter().map(|song| song["frames"].as_u64()).collect::<Vec<_>>(), [Some(10_000), None, Some(12_000)]);
+    assert_eq!(
+        told.iter().map(|song| song["frames"].as_u64()).collect::<Vec<_>>(),
+        [Some(10_000), None, Some(12_000)]
+    );
     assert_eq!(told.iter().map(|song| Path::new(song["song"].as_str().unwrap())).collect::<Vec<_>>(), songs);
     assert!(told[1]["error"].as_str().unwrap().contains("lyrics.wav"));
     assert_eq!(entries(&out), ["One (2)", "one"]);
@@ -78,7 +81,11 @@ fn files_are_called_by_the_pattern_in_folders_or_without() {
     );
     // Both songs are called "same" in this one.
     let same = [songs[1].clone(), songs[1].clone()];
-    json(&separate(&same, &folder.path().join("same"), &["--name", "{song} {stem}", "--folders", "never", "--json"]));
+    json(&separate(
+        &same,
+        &folder.path().join("same"),
+        &["--name", "{song} {stem}", "--folders", "never", "--json"],
+    ));
     assert_eq!(
         entries(&folder.path().join("same")),
         ["two accompaniment (2).wav", "two accompaniment.wav", "two vocals (2).wav", "two vocals.wav"]

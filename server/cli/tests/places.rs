@@ -76,7 +76,15 @@ fn a_data_folder_that_can_only_be_read_is_read() {
         at(&["models", "verify", "--json"]),
         at(&["config", "show", "--json"]),
         at(&["models", "export", "spleeter-2stems", folder.path().join("m.tar").to_str().unwrap(), "--json"]),
-        at(&["separate", song.to_str().unwrap(), "--model", "spleeter-2stems", "--json", "--out", out.to_str().unwrap()]),
+        at(&[
+            "separate",
+            song.to_str().unwrap(),
+            "--model",
+            "spleeter-2stems",
+            "--json",
+            "--out",
+            out.to_str().unwrap(),
+        ]),
     ];
     let changes = [at(&["models", "remove", "spleeter-2stems"]), at(&["models", "pull", "htdemucs"])];
     let doctor = at(&["doctor", "--quick", "--json"]);
@@ -95,7 +103,8 @@ fn a_data_folder_that_can_only_be_read_is_read() {
 fn a_list_makes_nothing_in_a_folder_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("nowhere");
-    let listed = json(&rehearsekit().args(["models", "list", "--json", "--data"]).arg(&nowhere).output().unwrap());
+    let listed =
+        json(&rehearsekit().args(["models", "list", "--json", "--data"]).arg(&nowhere).output().unwrap());
     assert!(listed.as_array().unwrap().iter().all(|model| model["installed"] == false));
     assert!(!nowhere.exists());
 }

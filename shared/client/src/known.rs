@@ -197,7 +197,8 @@ impl KnownServers {
         change(&mut servers);
         let content = Content { version: VERSION, servers: servers.iter().map(Entry::write).collect() };
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.io(&error.into()))?;
-        let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
+        // One name is enough under the lock, and what a killed process left there is written over.
+        let fresh = self.path.with_extension("new");
         let mut file: File = owner_only(OpenOptions::new().create(true).truncate(true).write(true))
             .open(&fresh)
             .map_err(io)?;

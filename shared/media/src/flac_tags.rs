@@ -23,10 +23,11 @@ pub(crate) fn blocks(tags: &Tags, stem: &str) -> Vec<(u8, Vec<u8>)> {
 
 fn comments(tags: &Tags, stem: &str) -> Vec<u8> {
     let title = tags.title.as_ref().map(|title| format!("{title} ({stem})"));
-    let (track, tracks) = match tags.track.as_deref().map(|track| track.split_once('/').unwrap_or((track, ""))) {
-        Some((track, tracks)) => (Some(track.trim().to_owned()), Some(tracks.trim().to_owned())),
-        None => (None, None),
-    };
+    let (track, tracks) =
+        match tags.track.as_deref().map(|track| track.split_once('/').unwrap_or((track, ""))) {
+            Some((track, tracks)) => (Some(track.trim().to_owned()), Some(tracks.trim().to_owned())),
+            None => (None, None),
+        };
     let fields = [
         ("TITLE", title),
         ("ARTIST", tags.artist.clone()),
@@ -37,7 +38,10 @@ fn comments(tags: &Tags, stem: &str) -> Vec<u8> {
         ("DATE", tags.date.clone()),
         ("GENRE", tags.genre.clone()),
     ];
-    let said = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).filter(|(_, value)| !value.is_empty());
+    let said = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .filter(|(_, value)| !value.is_empty());
     let lines: Vec<String> = said.map(|(name, value)| format!("{name}={value}")).collect();
     let mut block = Vec::new();
     text_le(&mut block, VENDOR);
@@ -54,7 +58,8 @@ fn text_le(block: &mut Vec<u8>, text: &str) {
 
 fn picture(cover: &Cover) -> Option<Vec<u8>> {
     // A link to somewhere else is no cover.
-    let is_picture = cover.mime.starts_with("image/") && cover.mime.bytes().all(|b| (0x20..0x7f).contains(&b));
+    let is_picture =
+        cover.mime.starts_with("image/") && cover.mime.bytes().all(|b| (0x20..0x7f).contains(&b));
     if !is_picture || cover.bytes.is_empty() {
         return None;
     }

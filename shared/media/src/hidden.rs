@@ -16,7 +16,8 @@ use crate::place;
 const PREFIX: &str = ".rehearsekit-";
 const LOCK: &str = "unfinished";
 /// What stands in the lock's file; for people too.
-const TOLD: &str = "rehearsekit writes here. When it was killed, the next one that writes beside removes this.\n";
+const TOLD: &str =
+    "rehearsekit writes here. When it was killed, the next one that writes beside removes this.\n";
 /// Whoever sweeps may take a folder away between its making and its lock; not often.
 const TRIES: usize = 16;
 

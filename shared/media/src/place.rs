@@ -69,8 +69,9 @@ impl Inputs {
     /// does not tell upper from lower case.
     pub fn taken_by(&self, target: &Path) -> Option<&Path> {
         let (ids, place) = (ids(target), place(target));
-        let is_same =
-            |input: &&Input| input.ids.iter().any(|id| ids.contains(id)) || (place.is_some() && input.place == place);
+        let is_same = |input: &&Input| {
+            input.ids.iter().any(|id| ids.contains(id)) || (place.is_some() && input.place == place)
+        };
         self.0.iter().find(is_same).map(|input| input.path.as_path())
     }
 }

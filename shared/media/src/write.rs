@@ -73,7 +73,8 @@ pub enum WriteError {
     #[error(
         "{} would take the place of what this command reads ({}), which is never replaced: choose another folder or \
          another name",
-        shown(path), shown(input)
+        shown(path),
+        shown(input)
     )]
     IsInput {
         /// What was to be written.
@@ -179,7 +180,8 @@ impl StemFiles<'_> {
     /// # Errors
     /// As [`place::check`].
     pub fn check(&self) -> Result<(), WriteError> {
-        (0..self.names.len()).try_for_each(|index| place::check(&self.path(index), self.inputs, self.overwrite))
+        (0..self.names.len())
+            .try_for_each(|index| place::check(&self.path(index), self.inputs, self.overwrite))
     }
 }
 

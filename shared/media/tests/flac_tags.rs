@@ -10,8 +10,14 @@ fn write(folder: &Path, tags: &Tags) {
     let set = StemSet::new(&["vocals", "accompaniment"]).unwrap();
     let names = ["vocals", "accompaniment"].map(str::to_owned);
     let inputs = Inputs::default();
-    let files =
-        StemFiles { folder, names: &names, format: StemFormat::Flac, inputs: &inputs, overwrite: false, tags };
+    let files = StemFiles {
+        folder,
+        names: &names,
+        format: StemFormat::Flac,
+        inputs: &inputs,
+        overwrite: false,
+        tags,
+    };
     let mut writer = StemWriter::create(files, &set, SampleRate::HZ_44100, 1, None).unwrap();
     let block: Vec<f32> = (0..10_000).map(|f| (f as f32 * 0.01).sin() * 0.5).collect();
     writer.write(&[&block], &[vec![block.clone()], vec![block.clone()]]).unwrap();
@@ -56,7 +62,9 @@ fn everything_that_is_carried_is_read_by_others_and_the_sound_is_the_same() {
     told("flac", &["--test", "--silent", "--warnings-as-errors"], &vocals);
     if let Some(said) = told("metaflac", &["--export-tags-to=-", "--no-utf8-convert"], &vocals) {
         let said = String::from_utf8(said).unwrap();
-        for line in ["ARTIST=Sigur Rós", "ALBUM=Ágætis byrjun", "TRACKNUMBER=2", "TRACKTOTAL=10", "DATE=1999-06-12"] {
+        for line in
+            ["ARTIST=Sigur Rós", "ALBUM=Ágætis byrjun", "TRACKNUMBER=2", "TRACKTOTAL=10", "DATE=1999-06-12"]
+        {
             assert!(said.lines().any(|said| said == line), "{line} is missing in {said}");
         }
     }

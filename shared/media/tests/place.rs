@@ -7,7 +7,9 @@ use std::{
 };
 
 use rehearsekit_audio::{SampleRate, StemSet};
-use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, Tags, WholeFile, WriteError, WrittenStem, place};
+use rehearsekit_media::{
+    Inputs, StemFiles, StemFormat, StemWriter, Tags, WholeFile, WriteError, WrittenStem, place,
+};
 
 fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -29,7 +31,14 @@ fn write(
 ) -> Result<Vec<WrittenStem>, WriteError> {
     let set = StemSet::new(&["vocals", "accompaniment"]).unwrap();
     let names = names();
-    let files = StemFiles { folder, names: &names, format: StemFormat::Wav, inputs, overwrite, tags: &Tags::default() };
+    let files = StemFiles {
+        folder,
+        names: &names,
+        format: StemFormat::Wav,
+        inputs,
+        overwrite,
+        tags: &Tags::default(),
+    };
     let mut writer = StemWriter::create(files, &set, SampleRate::HZ_44100, 1, None)?;
     let block = vec![0.25f32; 100];
     writer.write(&[&block], &[vec![block.clone()], vec![block.clone()]])?;
@@ -49,7 +58,9 @@ fn a_song_is_never_replaced_by_its_stem_whatever_the_path_to_it() {
     };
     let ways: [(&str, Way); 6] = [
         ("path", |folder| folder.join("vocals.wav")),
-        ("path with dots", |folder| folder.join("../").join(folder.file_name().unwrap()).join("./vocals.wav")),
+        ("path with dots", |folder| {
+            folder.join("../").join(folder.file_name().unwrap()).join("./vocals.wav")
+        }),
         ("hard link", |folder| {
             let other = folder.join("../song.wav");
             fs::hard_link(folder.join("vocals.wav"), &other).unwrap();
@@ -117,7 +128,8 @@ fn files_that_are_there_are_replaced_only_if_that_was_asked_for() {
 fn what_comes_to_a_place_while_the_stems_are_made_stays_and_no_stem_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let there = folder.path().join("accompaniment.wav");
-    let error = write(folder.path(), &Inputs::default(), false, || fs::write(&there, b"new").unwrap()).unwrap_err();
+    let error =
+        write(folder.path(), &Inputs::default(), false, || fs::write(&there, b"new").unwrap()).unwrap_err();
     assert!(matches!(error, WriteError::Exists(_)), "{error}");
     assert_eq!(fs::read(&there).unwrap(), b"new");
     assert_eq!(entries(folder.path()), ["accompaniment.wav"]);
@@ -151,12 +163,11 @@ fn a_single_file_comes_whole_or_not_at_all() {
     assert_eq!(fs::read(&path).unwrap(), b"two");
     let error = write_whole(&path, &Inputs::new([&path]), true, b"three").unwrap_err();
     assert!(matches!(error, WriteError::IsInput { .. }), "{error}");
-    let stopped = WholeFile { path: &path, inputs: &Inputs::default(), overwrite: true, owner_only: false }.write(
-        |out| -> Result<(), WriteError> {
+    let stopped = WholeFile { path: &path, inputs: &Inputs::default(), overwrite: true, owner_only: false }
+        .write(|out| -> Result<(), WriteError> {
             out.write_all(b"half").unwrap();
             Err(WriteError::TooLong { frames: 0 })
-        },
-    );
+        });
     assert!(stopped.is_err());
     assert_eq!(fs::read(&path).unwrap(), b"two");
     assert_eq!(entries(folder.path()), ["backup.tar"]);

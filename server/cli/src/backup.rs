@@ -38,10 +38,10 @@ pub(crate) fn back_up(args: &BackupArgs, data: Option<&Path>) -> Result<(), Fail
     let bar = progress::bytes_bar("backing up", None);
     let cancel = interrupt::cancel();
     let mut told = |done, total| show(&bar, done, total);
-    let write = |out: &mut dyn io::Write| {
+    let mut write = |out: &mut dyn io::Write| {
         backup::back_up(&config, !args.without_models, out, &cancel, &mut told).map_err(failure)
     };
-    let result = if is_stdout { write(&mut io::stdout().lock()) } else { file.write(write) };
+    let result = if is_stdout { write(&mut io::stdout().lock()) } else { file.write(&mut write) };
     bar.finish_and_clear();
     let BackedUp { fingerprint, clients, models, settings, bytes } = result?;
     if args.json {

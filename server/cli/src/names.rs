@@ -189,9 +189,9 @@ impl Pattern {
         while length(&pieces) > MOST_BYTES {
             let longest =
                 pieces.iter_mut().filter(|(may_be_cut, _)| *may_be_cut).max_by_key(|(_, piece)| piece.len());
-            match longest {
-                Some((_, piece)) if piece.pop().is_some() => {}
-                _ => break,
+            let Some((_, piece)) = longest else { break };
+            if piece.pop().is_none() {
+                break;
             }
         }
         whole(pieces.into_iter().map(|(_, piece)| piece).collect::<String>())

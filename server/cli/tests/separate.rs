@@ -84,7 +84,7 @@ fn flac_stems_of_a_16_bit_song_add_up_to_it_exactly() {
 
 #[test]
 fn compressed_songs_are_separated_too() {
-    let songs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/songs");
+    let songs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media/tests/songs");
     let folder = tempfile::tempdir().unwrap();
     for name in ["tone.mp3", "tone.ogg", "tone-aac.m4a", "tone-alac.m4a"] {
         let result = separate(&songs.join(name), &folder.path().join(name), "wav");

@@ -3,6 +3,8 @@
 //!
 //! This module must never know where packets come from, nor hide an error of a decoder.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use opus_decoder::OpusDecoder;
 use rusty_aac::AacDecoder;
 use symphonia::core::{
@@ -136,6 +138,11 @@ pub(crate) struct Codec {
 
 impl Codec {
     pub(crate) fn new(setup: Setup) -> Result<Self, Fault> {
+        let made = panic::catch_unwind(AssertUnwindSafe(|| Self::try_new(setup)));
+        made.unwrap_or_else(|_| Err(Fault::damaged("its decoder could make nothing of the header")))
+    }
+
+    fn try_new(setup: Setup) -> Result<Self, Fault> {
         let decoder = match &setup {
             Setup::Alac(cookie) => symphonia(CODEC_ID_ALAC, Some(cookie))?,
             Setup::Flac(info) => symphonia(CODEC_ID_FLAC, Some(info))?,
@@ -171,7 +178,14 @@ impl Codec {
     }
 
     /// Replaces `block` with the packet's frames; their rate, where the codec says one.
+    ///
+    /// The decoders are other people's, and the packet is a stranger's: one that panics has found damage.
     pub(crate) fn decode(&mut self, packet: &[u8], block: &mut Block) -> Result<Option<u32>, Fault> {
+        let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.try_decode(packet, block)));
+        decoded.unwrap_or_else(|_| Err(Fault::damaged("its decoder could make nothing of a packet")))
+    }
+
+    fn try_decode(&mut self, packet: &[u8], block: &mut Block) -> Result<Option<u32>, Fault> {
         match &mut self.decoder {
             Decoder::Symphonia(decoder) => {
                 let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, packet);

@@ -38,15 +38,18 @@ pub enum DecodeError {
     },
     /// A sound format that is known by name and not decoded here.
     #[error(
-        "{} is {name}, which this program reads only with the help of ffmpeg, and none was found; install ffmpeg, \
-         or convert the song where there is one: ffmpeg -i FILE FILE.flac",
-        path.display()
+        "{} is {name}, which this program reads only with the help of ffmpeg, {}; or convert the song where there \
+         is one: ffmpeg -i FILE FILE.flac",
+        path.display(),
+        if *is_pipe { "and not through a pipe: save it as a file first" } else { "and none was found: install ffmpeg" }
     )]
     Unsupported {
         /// The song.
         path: PathBuf,
         /// The format's name.
         name: String,
+        /// The song came through a pipe, which ffmpeg is not given.
+        is_pipe: bool,
     },
     /// The helper program did not manage either.
     #[error("{} is {name}, and ffmpeg could not decode it: {reason}", path.display())]
@@ -172,6 +175,8 @@ pub(crate) enum Fault {
     Changes,
     /// Known by this name, not decoded here.
     Unsupported(String),
+    /// The same, and it is no file that could be given to another program.
+    UnsupportedPipe(String),
     /// Known by this name ("a JPEG picture"), no sound.
     NotAudio(String),
     Channels(usize),
@@ -202,7 +207,8 @@ impl Fault {
                 DecodeError::Corrupt { path, where_in, reason }
             }
             Self::Changes => DecodeError::Changes { path, frames },
-            Self::Unsupported(name) => DecodeError::Unsupported { path, name },
+            Self::Unsupported(name) => DecodeError::Unsupported { path, name, is_pipe: false },
+            Self::UnsupportedPipe(name) => DecodeError::Unsupported { path, name, is_pipe: true },
             Self::NotAudio(reason) => DecodeError::NotAudio { path, reason },
             Self::Channels(channels) => DecodeError::Channels { path, channels },
             Self::Rate(rate_hz) => DecodeError::Rate { path, rate_hz },

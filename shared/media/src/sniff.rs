@@ -149,6 +149,9 @@ pub(crate) fn sniff(source: &mut Source) -> Result<Kind, Fault> {
     if let Some(name) = named(FOREIGN) {
         return Err(Fault::Unsupported(name.to_owned()));
     }
+    if is_free_format(head) {
+        return Err(Fault::Unsupported("an MP3 in free format".to_owned()));
+    }
     if is_transport_stream(head) {
         return Err(Fault::Unsupported("an MPEG transport stream".to_owned()));
     }
@@ -206,6 +209,15 @@ fn is_mp4(head: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether MPEG frames without a bit rate follow each other at equal distances.
+fn is_free_format(head: &[u8]) -> bool {
+    let Some(&[a, b, c, _]) = head.first_chunk::<4>() else { return false };
+    let is_free =
+        a == 0xff && b & 0xe0 == 0xe0 && b & 6 != 0 && b >> 3 & 3 != 1 && c >> 4 == 0 && c >> 2 & 3 != 3;
+    let again = |at: usize| head.get(at..at + 3).is_some_and(|h| h[..2] == [a, b] && h[2] & 0xfc == c & 0xfc);
+    is_free && (24..8_192).any(|each| (1..4).all(|frame| (0..4).any(|padding| again(frame * each + padding))))
 }
 
 fn is_transport_stream(head: &[u8]) -> bool {

@@ -208,7 +208,8 @@ fn open_stream(path: &Path, mut source: Source, is_file: bool) -> Result<Box<dyn
     match sniff::sniff(&mut source).and_then(|kind| open_kind(kind, source)) {
         Err(Fault::Unsupported(name)) => match (ffmpeg::find(), from) {
             (Some(program), Some(path)) => Ok(Box::new(ffmpeg::FfmpegStream::new(&program, &path, name)?)),
-            _ => Err(Fault::Unsupported(name)),
+            (_, Some(_)) => Err(Fault::Unsupported(name)),
+            (_, None) => Err(Fault::UnsupportedPipe(name)),
         },
         other => other,
     }

@@ -151,11 +151,9 @@ impl Codec {
             Setup::Mpeg(2) => symphonia(CODEC_ID_MP2, None)?,
             Setup::Mpeg(_) => symphonia(CODEC_ID_MP3, None)?,
             Setup::Adts => Decoder::Aac(Box::new(AacDecoder::new())),
-            Setup::Aac(config) => {
-                Decoder::Aac(Box::new(AacDecoder::with_config_bytes(config).map_err(|e| aac_fault(&e))?))
-            }
+            Setup::Aac(config) => Decoder::Aac(Box::new(AacDecoder::with_stream_config(aac_config(config)?))),
             Setup::ExtendedAac(config) => {
-                let mut stream = rusty_aac::config::parse(config).map_err(|e| aac_fault(&e))?;
+                let mut stream = aac_config(config)?;
                 (stream.sbr, stream.ext_sample_rate) = (true, stream.sample_rate * 2);
                 Decoder::Aac(Box::new(AacDecoder::with_stream_config(stream)))
             }
@@ -256,6 +254,14 @@ fn symphonia(id: AudioCodecId, extra: Option<&[u8]>) -> Result<Decoder, Fault> {
 
 fn symphonia_fault(error: &symphonia::core::errors::Error) -> Fault {
     Fault::damaged(error.to_string())
+}
+
+/// Reads an `AudioSpecificConfig`. Old encoders set flags in it whose fields are not there; they are ignored.
+fn aac_config(config: &[u8]) -> Result<rusty_aac::config::StreamConfig, Fault> {
+    rusty_aac::config::parse(config).or_else(|error| match config {
+        [first, second] => rusty_aac::config::parse(&[*first, second & 0xf8]).map_err(|_| aac_fault(&error)),
+        _ => Err(aac_fault(&error)),
+    })
 }
 
 fn aac_fault(error: &rusty_aac::Error) -> Fault {

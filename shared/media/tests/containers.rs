@@ -41,11 +41,11 @@ fn aiff_is_read_to_the_bit_in_both_orders_and_told_when_it_is_cut_off() {
         assert!(holds(&audio, &samples), "{name}");
         assert_eq!(audio.rate().hz(), 44_100);
     }
-    let error = read_bytes(&aiff[..aiff.len() / 2]).unwrap_err();
+    let error = refusal(&aiff[..aiff.len() / 2]);
     assert!(matches!(error, DecodeError::Truncated { expected_frames: Some(1_500), .. }), "{error}");
-    let squeezed = form(b"AIFC", &[(b"COMM", comm(1_500, Some(b"MAC6"))), (b"SSND", sound(vec![0; 100]))]);
-    let error = read_bytes(&squeezed).unwrap_err().to_string();
-    assert!(error.contains("MAC6"), "{error}");
+    let squeezed = form(b"AIFC", &[(b"COMM", comm(1_500, Some(b"XYZ9"))), (b"SSND", sound(vec![0; 100]))]);
+    let error = refusal(&squeezed).to_string();
+    assert!(error.contains("XYZ9"), "{error}");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn caf_and_au_are_read_to_the_bit_also_without_a_length() {
         assert!(holds(&read_bytes(&bytes).unwrap_or_else(|e| panic!("{name}: {e}")), &samples), "{name}");
     }
     let cut = caf(0, &be[..be.len() / 2], size);
-    assert!(matches!(read_bytes(&cut).unwrap_err(), DecodeError::Truncated { .. }));
+    assert!(matches!(refusal(&cut), DecodeError::Truncated { .. }));
     for length in [be.len() as u32, u32::MAX] {
         let head = [28, length, 3, 44_100, 2, 0].map(u32::to_be_bytes).concat();
         assert!(
@@ -146,7 +146,7 @@ fn quicktime_is_read_in_the_order_of_bytes_that_it_says() {
         let bytes = mov(kind, bits, extra, &data, 1_500);
         assert!(holds(&read_bytes(&bytes).unwrap_or_else(|e| panic!("{name}: {e}")), &samples), "{name}");
     }
-    let named = read_bytes(&mov(b"ac-3", 16, &[], &[0; 600], 10)).unwrap_err().to_string();
+    let named = refusal(&mov(b"ac-3", 16, &[], &[0; 600], 10)).to_string();
     assert!(named.contains("AC-3"), "{named}");
 }
 
@@ -177,7 +177,7 @@ fn fragments_of_open_duration_are_read_to_their_end_and_told_when_cut_off() {
     let whole = [head.clone(), fragment(&samples[..2_000], 1), fragment(&samples[2_000..], 2)].concat();
     assert!(holds(&read_bytes(&whole).unwrap(), &samples));
     for part in [whole.len() - 1, whole.len() - 3_000, head.len() + 5] {
-        let error = read_bytes(&whole[..part]).unwrap_err();
+        let error = refusal(&whole[..part]);
         assert!(matches!(error, DecodeError::Truncated { .. }), "{part}: {error}");
     }
 }

@@ -36,14 +36,17 @@ fn sound_that_needs_help_is_called_by_its_name() {
         (b"RIFF\0\0\x10\0AVI LIST", "AVI"),
     ];
     for (head, name) in heads {
-        let error = read_bytes(&behind(head)).unwrap_err();
+        let error = refusal(&behind(head));
         // With a helper installed it is the helper that finds nothing behind this head.
         assert!(
             matches!(error, DecodeError::Unsupported { .. } | DecodeError::Ffmpeg { .. }),
             "{name}: {error}"
         );
         let text = error.to_string();
-        assert!(text.contains(name) && text.contains("ffmpeg"), "{name}: {text}");
+        assert!(
+            text.contains(name) && (text.contains("ffmpeg") || text.contains("convert it")),
+            "{name}: {text}"
+        );
     }
     let speex = {
         let mut page = b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x50Speex   1.2".to_vec();
@@ -57,7 +60,7 @@ fn sound_that_needs_help_is_called_by_its_name() {
         page[22..26].copy_from_slice(&crc.to_le_bytes());
         page
     };
-    let text = read_bytes(&speex).unwrap_err().to_string();
+    let text = refusal(&speex).to_string();
     assert!(text.contains("Speex"), "{text}");
 }
 
@@ -80,7 +83,7 @@ fn what_is_no_sound_is_called_by_its_name() {
         (b"FICHIER GUITAR PRO v3", "a Guitar Pro score"),
     ];
     for (head, name) in heads {
-        let error = read_bytes(&behind(head)).unwrap_err();
+        let error = refusal(&behind(head));
         assert!(matches!(error, DecodeError::NotAudio { .. }), "{name}: {error}");
         assert!(error.to_string().contains(name), "{name}: {error}");
     }
@@ -97,11 +100,11 @@ fn what_is_no_sound_is_called_by_its_name() {
         ("Wörter für den neuen Song\n", "a text"),
     ];
     for (text, name) in texts {
-        let error = read_bytes(text.repeat(3).as_bytes()).unwrap_err();
+        let error = refusal(text.repeat(3).as_bytes());
         assert!(matches!(error, DecodeError::NotAudio { .. }), "{name}: {error}");
         assert!(error.to_string().contains(name), "{name}: {error}");
     }
-    let zeros = read_bytes(&vec![0; 200_000]).unwrap_err().to_string();
+    let zeros = refusal(&vec![0; 200_000]).to_string();
     assert!(zeros.contains("nothing but zero bytes"), "{zeros}");
 }
 
@@ -109,7 +112,7 @@ fn what_is_no_sound_is_called_by_its_name() {
 fn a_picture_s_or_archive_s_bytes_are_not_searched_for_sound() {
     // Forty frames in a row would be a song anywhere else.
     for head in [&b"PK\x03\x04"[..], b"\xff\xd8\xff\xe0", b"wvpk", b"%PDF"] {
-        let error = read_bytes(&[head, &silent_mp3_frame(9).repeat(40)].concat()).unwrap_err();
+        let error = refusal(&[head, &silent_mp3_frame(9).repeat(40)].concat());
         assert!(!matches!(error, DecodeError::Corrupt { .. } | DecodeError::Truncated { .. }), "{error}");
     }
 }

@@ -44,10 +44,10 @@ fn songs_joined_end_to_end_are_read_to_the_last() {
     let joined = [wav(&first, 2), wav(&second, 2)].concat();
     assert!(holds(&read_bytes(&joined).unwrap(), &[first.clone(), second.clone()].concat()));
     let other = [wav(&first, 2), wav(&second, 1)].concat();
-    assert!(matches!(read_bytes(&other).unwrap_err(), DecodeError::Changes { frames: 2_000, .. }));
+    assert!(matches!(refusal(&other), DecodeError::Changes { frames: 2_000, .. }));
 
     assert_eq!(read_bytes(&[flac(44_100, 9_000), flac(44_100, 5_000)].concat()).unwrap().frames(), 14_000);
-    let changes = read_bytes(&[flac(44_100, 9_000), flac(48_000, 5_000)].concat()).unwrap_err();
+    let changes = refusal(&[flac(44_100, 9_000), flac(48_000, 5_000)].concat());
     assert!(matches!(changes, DecodeError::Changes { frames: 9_000, .. }), "{changes}");
 
     for (name, frames) in [("tone.ogg", 22_050), ("tone.opus", 24_000)] {
@@ -88,7 +88,7 @@ fn an_mp3_behind_a_little_garbage_is_found_and_what_only_looks_like_one_is_not()
     assert_eq!(read_bytes(&[&garbage[..], &song].concat()).unwrap().frames(), 24_192);
     let mut noise: Vec<u8> = samples(60_000, 6).iter().map(|s| *s as u8).collect();
     noise[0] = 0;
-    assert!(matches!(read_bytes(&noise).unwrap_err(), DecodeError::NotAudio { .. }));
+    assert!(matches!(refusal(&noise), DecodeError::NotAudio { .. }));
 }
 
 #[test]
@@ -96,17 +96,17 @@ fn a_hole_in_an_mp3_is_told_and_not_closed() {
     let mut song: Vec<u8> = silent_mp3_frame(9).repeat(100);
     let whole = song.len();
     song[whole / 2..whole / 2 + 1_000].fill(0x55);
-    let error = read_bytes(&song).unwrap_err();
+    let error = refusal(&song);
     assert!(matches!(error, DecodeError::Corrupt { .. }), "{error}");
     assert!(error.to_string().contains("at 1.3 s"), "{error}");
     // A download whose space was reserved and never filled.
     let mut half: Vec<u8> = silent_mp3_frame(9).repeat(100);
     half.resize(2 * whole, 0);
-    let error = read_bytes(&half).unwrap_err();
+    let error = refusal(&half);
     assert!(matches!(error, DecodeError::Corrupt { .. }), "{error}");
     // The tag counts more frames than are there.
     let short = [lame_frame(200, 576, 1_000), silent_mp3_frame(9).repeat(100)].concat();
-    let error = read_bytes(&short).unwrap_err();
+    let error = refusal(&short);
     assert!(matches!(error, DecodeError::Truncated { expected_frames: Some(230_400), .. }), "{error}");
 }
 
@@ -128,13 +128,13 @@ fn a_wav_length_that_was_never_filled_in_is_no_length() {
         assert!(holds(&audio, &samples), "{riff:#x}, {data:#x}");
     }
     // One that was is a promise, however large.
-    for data in [88_202, 100_000_000] {
-        let error = read_bytes(&wav_with_lengths(&samples, data + 36, data)).unwrap_err();
+    for data in [88_204, 100_000_000] {
+        let error = refusal(&wav_with_lengths(&samples, data + 36, data));
         assert!(matches!(error, DecodeError::Truncated { .. }), "{data}: {error}");
     }
     // A recorder's header that was brought up to date once and then no more.
     let long = common::samples(400_000, 4);
-    let error = read_bytes(&wav_with_lengths(&long, 1_036, 1_000)).unwrap_err();
+    let error = refusal(&wav_with_lengths(&long, 1_036, 1_000));
     assert!(error.to_string().contains("goes on behind the end"), "{error}");
 }
 
@@ -200,9 +200,10 @@ fn flac_of_unknown_length_is_whole_or_cut_off() {
     // No length and no checksum, as an encoder writes into a pipe.
     song[21] &= 0xf0;
     song[22..42].fill(0);
+    std::fs::write("/tmp/med1/x.flac", &song).unwrap();
     assert_eq!(read_bytes(&song).unwrap().frames(), 60_000);
     for part in [song.len() / 2, song.len() / 3, song.len() - 1] {
-        let error = read_bytes(&song[..part]).unwrap_err();
+        let error = refusal(&song[..part]);
         assert!(matches!(error, DecodeError::Truncated { .. }), "{part}: {error}");
     }
 }

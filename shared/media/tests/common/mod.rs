@@ -24,6 +24,14 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Audio, DecodeError> {
     read(&path)
 }
 
+/// Why `bytes` are no song; samples are no news in a failed test.
+pub fn refusal(bytes: &[u8]) -> DecodeError {
+    match read_bytes(bytes) {
+        Ok(audio) => panic!("{} frames were read", audio.frames()),
+        Err(error) => error,
+    }
+}
+
 /// One of the songs in `tests/songs`.
 pub fn song(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/songs").join(name)

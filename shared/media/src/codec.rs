@@ -3,6 +3,8 @@
 //!
 //! This module must never know where packets come from, nor hide an error of a decoder.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use opus_decoder::OpusDecoder;
 use rusty_aac::AacDecoder;
 use symphonia::core::{
@@ -136,6 +138,11 @@ pub(crate) struct Codec {
 
 impl Codec {
     pub(crate) fn new(setup: Setup) -> Result<Self, Fault> {
+        let made = panic::catch_unwind(AssertUnwindSafe(|| Self::try_new(setup)));
+        made.unwrap_or_else(|_| Err(Fault::damaged("its decoder could make nothing of the header")))
+    }
+
+    fn try_new(setup: Setup) -> Result<Self, Fault> {
         let decoder = match &setup {
             Setup::Alac(cookie) => symphonia(CODEC_ID_ALAC, Some(cookie))?,
             Setup::Flac(info) => symphonia(CODEC_ID_FLAC, Some(info))?,
@@ -144,11 +151,9 @@ impl Codec {
             Setup::Mpeg(2) => symphonia(CODEC_ID_MP2, None)?,
             Setup::Mpeg(_) => symphonia(CODEC_ID_MP3, None)?,
             Setup::Adts => Decoder::Aac(Box::new(AacDecoder::new())),
-            Setup::Aac(config) => {
-                Decoder::Aac(Box::new(AacDecoder::with_config_bytes(config).map_err(|e| aac_fault(&e))?))
-            }
+            Setup::Aac(config) => Decoder::Aac(Box::new(AacDecoder::with_stream_config(aac_config(config)?))),
             Setup::ExtendedAac(config) => {
-                let mut stream = rusty_aac::config::parse(config).map_err(|e| aac_fault(&e))?;
+                let mut stream = aac_config(config)?;
                 (stream.sbr, stream.ext_sample_rate) = (true, stream.sample_rate * 2);
                 Decoder::Aac(Box::new(AacDecoder::with_stream_config(stream)))
             }
@@ -171,7 +176,14 @@ impl Codec {
     }
 
     /// Replaces `block` with the packet's frames; their rate, where the codec says one.
+    ///
+    /// The decoders are other people's, and the packet is a stranger's: one that panics has found damage.
     pub(crate) fn decode(&mut self, packet: &[u8], block: &mut Block) -> Result<Option<u32>, Fault> {
+        let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.try_decode(packet, block)));
+        decoded.unwrap_or_else(|_| Err(Fault::damaged("its decoder could make nothing of a packet")))
+    }
+
+    fn try_decode(&mut self, packet: &[u8], block: &mut Block) -> Result<Option<u32>, Fault> {
         match &mut self.decoder {
             Decoder::Symphonia(decoder) => {
                 let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, packet);
@@ -242,6 +254,14 @@ fn symphonia(id: AudioCodecId, extra: Option<&[u8]>) -> Result<Decoder, Fault> {
 
 fn symphonia_fault(error: &symphonia::core::errors::Error) -> Fault {
     Fault::damaged(error.to_string())
+}
+
+/// Reads an `AudioSpecificConfig`. Old encoders set flags in it whose fields are not there; they are ignored.
+fn aac_config(config: &[u8]) -> Result<rusty_aac::config::StreamConfig, Fault> {
+    rusty_aac::config::parse(config).or_else(|error| match config {
+        [first, second] => rusty_aac::config::parse(&[*first, second & 0xf8]).map_err(|_| aac_fault(&error)),
+        _ => Err(aac_fault(&error)),
+    })
 }
 
 fn aac_fault(error: &rusty_aac::Error) -> Fault {

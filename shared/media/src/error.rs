@@ -37,16 +37,14 @@ pub enum DecodeError {
         reason: String,
     },
     /// A sound format that is known by name and not decoded here.
-    #[error(
-        "{} is {name}, which this program reads only with the help of ffmpeg, and none was found; install ffmpeg, \
-         or convert the song where there is one: ffmpeg -i FILE FILE.flac",
-        path.display()
-    )]
+    #[error("{} is {name}, which this program {help}", path.display())]
     Unsupported {
         /// The song.
         path: PathBuf,
         /// The format's name.
         name: String,
+        /// Why no other program helps.
+        help: Help,
     },
     /// The helper program did not manage either.
     #[error("{} is {name}, and ffmpeg could not decode it: {reason}", path.display())]
@@ -150,6 +148,33 @@ pub enum DecodeError {
     Cancelled(PathBuf),
 }
 
+/// Why `ffmpeg` does not help with a format that is not decoded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Help {
+    /// There is none on this machine.
+    NotFound,
+    /// The song comes through a pipe, which it is not given.
+    Pipe,
+    /// It does not know the format either.
+    Unknown,
+}
+
+impl std::fmt::Display for Help {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => {
+                "reads only with the help of ffmpeg, and none was found; install ffmpeg, or convert the song where \
+                 there is one: ffmpeg -i FILE FILE.flac"
+            }
+            Self::Pipe => {
+                "reads only with the help of ffmpeg, and not through a pipe; save it as a file first, or convert it: \
+                 ffmpeg -i FILE FILE.flac"
+            }
+            Self::Unknown => "does not read; convert it to FLAC or WAV with a program that knows it",
+        })
+    }
+}
+
 /// The formats a user may be told to bring.
 const FORMATS: &str =
     "WAV, AIFF, CAF, FLAC, ALAC, MP3, AAC (M4A), Ogg Vorbis, Opus, or the sound of an MP4, MOV, MKV or WebM";
@@ -172,6 +197,8 @@ pub(crate) enum Fault {
     Changes,
     /// Known by this name, not decoded here.
     Unsupported(String),
+    /// The same, and why nothing else helps.
+    Helpless(String, Help),
     /// Known by this name ("a JPEG picture"), no sound.
     NotAudio(String),
     Channels(usize),
@@ -202,7 +229,8 @@ impl Fault {
                 DecodeError::Corrupt { path, where_in, reason }
             }
             Self::Changes => DecodeError::Changes { path, frames },
-            Self::Unsupported(name) => DecodeError::Unsupported { path, name },
+            Self::Unsupported(name) => DecodeError::Unsupported { path, name, help: Help::NotFound },
+            Self::Helpless(name, help) => DecodeError::Unsupported { path, name, help },
             Self::NotAudio(reason) => DecodeError::NotAudio { path, reason },
             Self::Channels(channels) => DecodeError::Channels { path, channels },
             Self::Rate(rate_hz) => DecodeError::Rate { path, rate_hz },

@@ -19,6 +19,8 @@ use std::{
     time::Duration,
 };
 
+use rehearsekit_audio::SampleRate;
+
 use crate::{
     error::Fault,
     pcm::PcmStream,
@@ -34,6 +36,8 @@ const MAX_OUTPUT_BYTES: u64 = 192 << 30;
 /// Memory that the child may have.
 #[cfg(target_os = "linux")]
 const MAX_CHILD_BYTES: u64 = 2 << 30;
+/// The rate that DSD is brought to, of which its own rates are multiples.
+const DSD_HZ: u32 = 88_200;
 /// Bytes handed over at once, and pieces that may wait.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES: usize = 8;
@@ -85,10 +89,15 @@ struct Helper {
 }
 
 impl FfmpegStream {
-    /// Starts `program` on the file at `path`, whose format is called `name`.
-    pub(crate) fn new(program: &Path, path: &Path, name: String) -> Result<Self, Fault> {
-        let (mut helper, output) = Helper::start(program, path)?;
-        let opened = riff::open(Source::pipe(Box::new(output)));
+    /// Starts `program` on the file at `path`, a container that it calls `format` and users call `name`.
+    pub(crate) fn new(program: &Path, format: &str, path: &Path, name: String) -> Result<Self, Fault> {
+        let (mut helper, mut opened) = Helper::open(program, format, path, None)?;
+        // DSD comes at a rate that nothing else has, and nothing above hearing is music.
+        if let Ok(Wav::Samples(samples)) = &opened
+            && samples.shape().rate_hz > SampleRate::MAX_HZ
+        {
+            (helper, opened) = Helper::open(program, format, path, Some(DSD_HZ))?;
+        }
         let samples = match opened {
             Ok(Wav::Samples(samples)) => samples,
             Ok(Wav::Mpeg(_)) => return Err(Fault::Ffmpeg(name, "it answered in another format".to_owned())),
@@ -133,15 +142,32 @@ impl Stream for FfmpegStream {
 }
 
 impl Helper {
-    fn start(program: &Path, path: &Path) -> Result<(Self, Output), Fault> {
+    /// Starts the child and reads the header of what it gives, at a rate of ours or at the song's.
+    fn open(
+        program: &Path,
+        format: &str,
+        path: &Path,
+        rate_hz: Option<u32>,
+    ) -> Result<(Self, Result<Wav, Fault>), Fault> {
+        let (helper, output) = Self::start(program, format, path, rate_hz)?;
+        Ok((helper, riff::open(Source::pipe(Box::new(output)))))
+    }
+
+    fn start(
+        program: &Path,
+        format: &str,
+        path: &Path,
+        rate_hz: Option<u32>,
+    ) -> Result<(Self, Output), Fault> {
         // "file:" keeps a name with a colon or a dash from meaning anything else.
         let mut input = OsString::from("file:");
         input.push(path);
         let mut child = Command::new(program)
             .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"])
-            .args(["-protocol_whitelist", "file,pipe", "-i"])
+            .args(["-protocol_whitelist", "file,pipe", "-f", format, "-i"])
             .arg(input)
             .args(["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-bitexact"])
+            .args(rate_hz.into_iter().flat_map(|hz| ["-ar".to_owned(), hz.to_string()]))
             .args(["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -286,3 +312,7 @@ impl Read for Output {
         Ok(count)
     }
 }
+
+#[cfg(all(test, unix))]
+#[path = "ffmpeg_tests.rs"]
+mod tests;

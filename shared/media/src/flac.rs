@@ -22,6 +22,8 @@ use crate::grid;
 
 /// Frames of audio per FLAC frame: the reference encoder's choice up to 48 kHz and a fair one above.
 const BLOCK_FRAMES: usize = 4_096;
+/// What a frame takes besides its plain samples: headers and checksums, with room.
+const FRAME_EXTRA_BITS: usize = 512;
 /// Bytes of the stream marker and the first metadata block.
 const HEADER_BYTES: usize = 4 + 4 + 34;
 /// Says of a metadata block that it is the last one.
@@ -120,8 +122,10 @@ impl FlacFile {
                 .map_err(encoder_error)
         };
         let mut frame = encode(&self.config)?;
-        // The encoder's prediction may overflow 32 bits on hostile signals; lossless is a promise, so look.
-        if frame.decode() != self.pending {
+        // The encoder's prediction may overflow 32 bits on hostile signals, and its estimate of the cheapest code may
+        // be wrong by megabytes on loud noise; lossless is a promise, and so is no larger than plain, so look.
+        let plain_bits = self.pending.len() * grid::BITS as usize + FRAME_EXTRA_BITS;
+        if frame.count_bits() > plain_bits || frame.decode() != self.pending {
             frame = encode(&self.plain)?;
         }
         self.pending.clear();

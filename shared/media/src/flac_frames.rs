@@ -11,6 +11,8 @@ use crate::{
 
 /// A song's metadata blocks, covers and all.
 const MAX_METADATA_BYTES: u64 = 256 << 20;
+/// Bytes among which the first frame may lie behind the metadata.
+const SEARCH_BYTES: usize = 1 << 20;
 /// Bytes looked at first for a frame's end.
 const FIRST_LOOK: usize = 32 << 10;
 
@@ -30,8 +32,8 @@ impl StreamInfo {
         let mut bytes =
             content.get(..34).ok_or_else(|| Fault::damaged("its STREAMINFO is too short"))?.to_vec();
         let packed = bytes[10..18].iter().fold(0u64, |sum, &b| sum << 8 | u64::from(b));
-        // Some encoders name too short a longest block; the decoder makes its buffer of this number.
-        bytes[2..4].fill(0xff);
+        // Some encoders name too short a longest block, of which the decoder makes its buffer, and wrong sizes.
+        bytes[..10].copy_from_slice(&[0, 16, 0xff, 0xff, 0, 0, 0, 0, 0, 0]);
         let info = Self {
             rate_hz: (packed >> 44) as u32,
             channels: (packed >> 41 & 7) as usize + 1,
@@ -63,6 +65,17 @@ pub(crate) fn read_metadata(source: &mut Source) -> Result<StreamInfo, Fault> {
             return info.ok_or_else(|| Fault::damaged("its STREAMINFO is missing"));
         }
     }
+}
+
+/// Steps to the first frame: some programs give their last metadata block too short a length.
+pub(crate) fn find_first(source: &mut Source, info: &StreamInfo) -> Result<(), Fault> {
+    let bytes = source.peek(SEARCH_BYTES)?;
+    let fits = |header: FrameHeader| header.channels == info.channels && header.number == 0;
+    let first = (0..bytes.len()).find(|&at| FrameHeader::parse(&bytes[at..]).is_some_and(fits));
+    if let Some(at) = first {
+        source.skip(at as u64)?;
+    }
+    Ok(())
 }
 
 /// What a frame's header says, as far as it matters here.

@@ -34,6 +34,7 @@ impl FlacStream {
     /// The source stands at `fLaC`.
     pub(crate) fn new(mut source: Source) -> Result<Self, Fault> {
         let info = flac_frames::read_metadata(&mut source)?;
+        flac_frames::find_first(&mut source, &info)?;
         let marks = vec![(0, source.position())];
         let codec = codec(&info)?;
         Ok(Self {

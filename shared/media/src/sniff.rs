@@ -32,44 +32,65 @@ pub(crate) enum Kind {
     Adts,
     Mp4,
     Matroska,
+    /// A sound format known by this name, not decoded here; and what `ffmpeg` calls it, if it knows it.
+    Foreign(&'static str, Option<&'static str>),
 }
 
-/// Sound formats known by name: `(where, bytes, name)`.
-const FOREIGN: &[(usize, &[u8], &str)] = &[
-    (0, b"wvpk", "WavPack"),
-    (0, b"MAC ", "Monkey's Audio (APE)"),
-    (0, b"tBaK", "TAK"),
-    (0, b"MPCK", "Musepack"),
-    (0, b"MP+", "Musepack"),
-    (0, b"TTA1", "True Audio (TTA)"),
-    (0, b"TTA2", "True Audio (TTA)"),
-    (0, b"OFR ", "OptimFROG"),
-    (0, b"LA04", "Lossless Audio (LA)"),
-    (0, b"DSD ", "DSD (DSF)"),
-    (0, b"FRM8", "DSD (DSDIFF)"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media Audio (WMA, ASF)"),
-    (0, b"\x0b\x77", "AC-3"),
-    (0, b"\x7f\xfe\x80\x01", "DTS"),
-    (0, b"\xfe\x7f\x01\x80", "DTS"),
-    (0, b"\x1f\xff\xe8\x00", "DTS"),
-    (0, b"\xff\x1f\x00\xe8", "DTS"),
-    (0, b"DTSHDHDR", "DTS-HD"),
-    (0, b".ra\xfd", "RealAudio"),
-    (0, b".RMF", "RealAudio"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"#!SILK", "SILK"),
-    (0, b"ajkg", "Shorten"),
-    (0, b"FLV\x01", "Flash video (FLV)"),
-    (0, b"ADIF", "AAC in ADIF"),
-    (0, b"Creative Voice File", "a Creative Voice file (VOC)"),
-    (0, b"NIST_1A", "a NIST SPHERE file"),
-    (0, b"\0\0\x01\xba", "an MPEG program stream"),
-    (8, b"8SVX", "an Amiga 8SVX sound"),
-    (8, b"AVI ", "an AVI video"),
-    (0, b"Extended Module:", "a tracker module (XM)"),
-    (0, b"IMPM", "a tracker module (IT)"),
-    (44, b"SCRM", "a tracker module (S3M)"),
-    (1_080, b"M.K.", "a tracker module (MOD)"),
+impl Kind {
+    /// What `ffmpeg` calls this container, so that it cannot take the file for something else.
+    pub(crate) fn ffmpeg_name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Wav => "wav",
+            Self::Aiff => "aiff",
+            Self::Au => "au",
+            Self::Caf => "caf",
+            Self::Flac => "flac",
+            Self::Ogg => "ogg",
+            Self::Mpeg(_) => "mp3",
+            Self::Adts => "aac",
+            Self::Mp4 => "mov",
+            Self::Matroska => "matroska",
+            Self::Foreign(_, name) => return name,
+        })
+    }
+}
+
+/// Sound formats known by name: `(where, bytes, name, what ffmpeg calls it)`.
+type Foreign = (usize, &'static [u8], &'static str, Option<&'static str>);
+const FOREIGN: &[Foreign] = &[
+    (0, b"wvpk", "WavPack", Some("wv")),
+    (0, b"MAC ", "Monkey's Audio (APE)", Some("ape")),
+    (0, b"tBaK", "TAK", Some("tak")),
+    (0, b"MPCK", "Musepack", Some("mpc8")),
+    (0, b"MP+", "Musepack", Some("mpc")),
+    (0, b"TTA1", "True Audio (TTA)", Some("tta")),
+    (0, b"TTA2", "True Audio (TTA)", None),
+    (0, b"OFR ", "OptimFROG", None),
+    (0, b"LA04", "Lossless Audio (LA)", None),
+    (0, b"DSD ", "DSD (DSF)", Some("dsf")),
+    (0, b"FRM8", "DSD (DSDIFF)", Some("iff")),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media Audio (WMA, ASF)", Some("asf")),
+    (0, b"\x7f\xfe\x80\x01", "DTS", Some("dts")),
+    (0, b"\xfe\x7f\x01\x80", "DTS", Some("dts")),
+    (0, b"\x1f\xff\xe8\x00", "DTS", Some("dts")),
+    (0, b"\xff\x1f\x00\xe8", "DTS", Some("dts")),
+    (0, b"DTSHDHDR", "DTS-HD", Some("dtshd")),
+    (0, b".ra\xfd", "RealAudio", Some("rm")),
+    (0, b".RMF", "RealAudio", Some("rm")),
+    (0, b"#!AMR", "AMR", Some("amr")),
+    (0, b"#!SILK", "SILK", None),
+    (0, b"ajkg", "Shorten", Some("shn")),
+    (0, b"FLV\x01", "Flash video (FLV)", Some("flv")),
+    (0, b"ADIF", "AAC in ADIF", None),
+    (0, b"Creative Voice File", "a Creative Voice file (VOC)", Some("voc")),
+    (0, b"NIST_1A", "a NIST SPHERE file", Some("nistsphere")),
+    (0, b"\0\0\x01\xba", "an MPEG program stream", Some("mpeg")),
+    (8, b"8SVX", "an Amiga 8SVX sound", Some("iff")),
+    (8, b"AVI ", "an AVI video", Some("avi")),
+    (0, b"Extended Module:", "a tracker module (XM)", None),
+    (0, b"IMPM", "a tracker module (IT)", None),
+    (44, b"SCRM", "a tracker module (S3M)", None),
+    (1_080, b"M.K.", "a tracker module (MOD)", None),
 ];
 
 /// What is no sound: `(where, bytes, name)`.
@@ -130,12 +151,7 @@ pub(crate) fn sniff(source: &mut Source) -> Result<Kind, Fault> {
     if let Some(kind) = ours(head) {
         return Ok(kind);
     }
-    let named = |table: &[(usize, &[u8], &'static str)]| {
-        table
-            .iter()
-            .find(|(at, bytes, _)| head.get(*at..).is_some_and(|h| h.starts_with(bytes)))
-            .map(|entry| entry.2)
-    };
+    let stands = |at: usize, bytes: &[u8]| head.get(at..).is_some_and(|h| h.starts_with(bytes));
     let all = head.len() < HEAD_BYTES;
     // Two bytes of AC-3 or a picture may begin an MP3 as well as anything; frames in a row say more.
     if let Some((0, header)) =
@@ -146,16 +162,27 @@ pub(crate) fn sniff(source: &mut Source) -> Result<Kind, Fault> {
     if adts::is_chain(head, all) {
         return Ok(Kind::Adts);
     }
-    if let Some(name) = named(FOREIGN) {
-        return Err(Fault::Unsupported(name.to_owned()));
+    if let Some(&(_, _, name, ffmpeg)) = FOREIGN.iter().find(|entry| stands(entry.0, entry.1)) {
+        return Ok(Kind::Foreign(name, ffmpeg));
+    }
+    if stands(0, b"\x0b\x77") {
+        let is_newer = head.get(5).is_some_and(|b| b >> 3 > 10);
+        return Ok(if is_newer {
+            Kind::Foreign("E-AC-3", Some("eac3"))
+        } else {
+            Kind::Foreign("AC-3", Some("ac3"))
+        });
+    }
+    if is_free_format(head) {
+        return Ok(Kind::Foreign("an MP3 in free format", None));
     }
     if is_transport_stream(head) {
-        return Err(Fault::Unsupported("an MPEG transport stream".to_owned()));
+        return Ok(Kind::Foreign("an MPEG transport stream", Some("mpegts")));
     }
     if head.first() == Some(&0x56) && head.get(1).is_some_and(|b| b & 0xe0 == 0xe0) && !is_text(head) {
-        return Err(Fault::Unsupported("AAC in LATM".to_owned()));
+        return Ok(Kind::Foreign("AAC in LATM", Some("loas")));
     }
-    if let Some(name) = named(NO_SOUND) {
+    if let Some(&(_, _, name)) = NO_SOUND.iter().find(|entry| stands(entry.0, entry.1)) {
         return Err(Fault::NotAudio(name.to_owned()));
     }
     if let Some(name) = document(head) {
@@ -206,6 +233,15 @@ fn is_mp4(head: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether MPEG frames without a bit rate follow each other at equal distances.
+fn is_free_format(head: &[u8]) -> bool {
+    let Some(&[a, b, c, _]) = head.first_chunk::<4>() else { return false };
+    let is_free =
+        a == 0xff && b & 0xe0 == 0xe0 && b & 6 != 0 && b >> 3 & 3 != 1 && c >> 4 == 0 && c >> 2 & 3 != 3;
+    let again = |at: usize| head.get(at..at + 3).is_some_and(|h| h[..2] == [a, b] && h[2] & 0xfc == c & 0xfc);
+    is_free && (24..8_192).any(|each| (1..4).all(|frame| (0..4).any(|padding| again(frame * each + padding))))
 }
 
 fn is_transport_stream(head: &[u8]) -> bool {

@@ -15,8 +15,8 @@ use rehearsekit_audio::SampleRate;
 use crate::{
     adts::AdtsStream,
     aiff, caf,
-    error::{DecodeError, Fault},
-    ffmpeg,
+    error::{DecodeError, Fault, Help},
+    ffmpeg::{self, FfmpegStream},
     flac_song::FlacStream,
     mkv::MkvStream,
     mp4,
@@ -204,13 +204,16 @@ impl Song {
 
 /// The reader for what the source holds; the helper program's where there is none.
 fn open_stream(path: &Path, mut source: Source, is_file: bool) -> Result<Box<dyn Stream>, Fault> {
-    let from = is_file.then(|| path.to_owned());
-    match sniff::sniff(&mut source).and_then(|kind| open_kind(kind, source)) {
-        Err(Fault::Unsupported(name)) => match (ffmpeg::find(), from) {
-            (Some(program), Some(path)) => Ok(Box::new(ffmpeg::FfmpegStream::new(&program, &path, name)?)),
-            _ => Err(Fault::Unsupported(name)),
-        },
-        other => other,
+    let kind = sniff::sniff(&mut source)?;
+    let name = match open_kind(kind, source) {
+        Err(Fault::Unsupported(name)) => name,
+        other => return other,
+    };
+    match (kind.ffmpeg_name(), ffmpeg::find()) {
+        (None, _) => Err(Fault::Helpless(name, Help::Unknown)),
+        (Some(_), _) if !is_file => Err(Fault::Helpless(name, Help::Pipe)),
+        (Some(_), None) => Err(Fault::Helpless(name, Help::NotFound)),
+        (Some(format), Some(program)) => Ok(Box::new(FfmpegStream::new(&program, format, path, name)?)),
     }
 }
 
@@ -237,6 +240,7 @@ fn open_kind(kind: Kind, source: Source) -> Result<Box<dyn Stream>, Fault> {
         Kind::Adts => Box::new(AdtsStream::new(source)?),
         Kind::Mp4 => Box::new(mp4::open(source)?),
         Kind::Matroska => Box::new(MkvStream::new(source)?),
+        Kind::Foreign(name, _) => return Err(Fault::Unsupported(name.to_owned())),
     })
 }
 

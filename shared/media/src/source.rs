@@ -71,11 +71,6 @@ impl Source {
         self.end
     }
 
-    /// Says that what lies at `end` and behind it is not the song's.
-    pub(crate) fn set_end(&mut self, end: u64) {
-        self.end = Some(self.end.map_or(end, |known| known.min(end)));
-    }
-
     /// Looks at up to `count` bytes; fewer only at the end.
     pub(crate) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         let count = count.min(MAX_PEEK);
@@ -190,18 +185,6 @@ impl Source {
         file.seek(SeekFrom::Start(0))?;
         *self = Self::new(Inner::File(file), 0, Some(length));
         Ok(())
-    }
-
-    /// The file itself, rewound, for a program that reads it on its own. Spools a pipe.
-    pub(crate) fn into_file(mut self) -> io::Result<File> {
-        self.spool()?;
-        match self.inner {
-            Inner::File(mut file) => {
-                file.seek(SeekFrom::Start(0))?;
-                Ok(file)
-            }
-            Inner::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
     }
 
     fn advance(&mut self, count: usize) {

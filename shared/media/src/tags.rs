@@ -60,7 +60,8 @@ impl Tags {
             let file = BufReader::new(File::open(path).ok()?);
             Probe::new(file).options(options).guess_file_type().ok()?.read().ok()
         };
-        let Some(file) = read() else { return Self::default() };
+        // A courtesy must not end a song, whatever a stranger wrote into it.
+        let Some(file) = std::panic::catch_unwind(read).ok().flatten() else { return Self::default() };
         // The format's own kind of tag first, then the others, each for what is still missing.
         let mut tags = Self::default();
         file.primary_tag().into_iter().chain(file.tags()).for_each(|tag| tags.fill(tag));

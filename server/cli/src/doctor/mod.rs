@@ -13,6 +13,7 @@ mod multicast;
 mod ports;
 mod report;
 mod runtime;
+mod songs;
 
 use std::path::Path;
 
@@ -84,6 +85,7 @@ fn examine(config: &Config, quick: bool) -> Vec<Finding> {
     findings.push(clock::examine(&config.data));
     findings.extend(ports::examine(config));
     findings.push(multicast::of_server(config));
+    findings.push(songs::examine());
     let chosen = choose_device(config);
     findings.push(gpu::examine(config, &chosen));
     if is_usable {

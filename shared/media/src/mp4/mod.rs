@@ -182,7 +182,11 @@ impl<'m> Track<'m> {
             _ => None,
         };
         let packets = samples::read(self.stbl, pcm)?;
-        let trim = trim::read(moov, self.trak, self.scale);
+        let mut trim = trim::read(moov, self.trak, self.scale);
+        // AAC's last packet is kept whole, as other players keep it, unless iTunes counts the frames.
+        if matches!(self.setup, Setup::Aac(_)) && !trim.is_itunes {
+            trim.length = None;
+        }
         // Trims are counted by the track's clock.
         let per = |ticks: u64| ticks * u64::from(self.shape.rate_hz) / u64::from(self.scale.max(1));
         let skip = match &self.setup {

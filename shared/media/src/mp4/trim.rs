@@ -17,6 +17,8 @@ pub(crate) struct Trim {
     pub(crate) delay: u64,
     /// Length of the music, where the file says so exactly.
     pub(crate) length: Option<u64>,
+    /// It was iTunes's comment that said so.
+    pub(crate) is_itunes: bool,
 }
 
 /// Reads what `moov` says about the track `trak` whose clock has `scale` ticks a second.
@@ -28,7 +30,7 @@ pub(crate) fn read(moov: &[u8], trak: &[u8], scale: u32) -> Trim {
     let delay =
         find(trak, &[b"edts", b"elst"]).and_then(first_media_time).filter(|&d| is_delay(d)).unwrap_or(0);
     let length = find(trak, &[b"mdia", b"minf", b"stbl", b"stts"]).and_then(short_last);
-    Trim { delay, length: length.and_then(|length| length.checked_sub(delay)) }
+    Trim { delay, length: length.and_then(|length| length.checked_sub(delay)), is_itunes: false }
 }
 
 /// The whole duration, if every packet is as long as the first and only the last one is shorter: then, and only
@@ -74,7 +76,7 @@ fn itunes(moov: &[u8]) -> Option<Trim> {
     let mut words =
         std::str::from_utf8(&text[..end]).ok()?.split_whitespace().map(|w| u64::from_str_radix(w, 16));
     let (delay, _padding, length) = (words.nth(1)?.ok()?, words.next()?.ok()?, words.next()?.ok()?);
-    Some(Trim { delay, length: Some(length).filter(|&length| length > 0) })
+    Some(Trim { delay, length: Some(length).filter(|&length| length > 0), is_itunes: true })
 }
 
 #[cfg(test)]
@@ -113,7 +115,7 @@ mod tests {
         let text = b"\0\0\0\x01\0\0\0\0 00000000 00000840 000001CA 00000000003F31F6 00000000";
         let comment = [b"....iTunSMPB".to_vec(), boxed(b"data", text)].concat();
         let trim = read(&boxed(b"free", &comment), &trak(&[(500, 1_024)]), 44_100);
-        assert_eq!(trim, Trim { delay: 2_112, length: Some(0x3F31F6) });
+        assert_eq!(trim, Trim { delay: 2_112, length: Some(0x3F31F6), is_itunes: true });
     }
 
     #[test]

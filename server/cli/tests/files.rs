@@ -64,7 +64,15 @@ fn a_stream_replaces_neither_its_song_nor_anything_that_was_not_to_be_replaced()
     let before = fs::read(&song).unwrap();
     let stream = |out: &Path, more: &[&str]| {
         let mut command = rehearsekit();
-        command.arg("stream").arg(&song).args(["--pace", "fast", "--budget", "5s", "--server", &server.address, "--out"]);
+        command.arg("stream").arg(&song).args([
+            "--pace",
+            "fast",
+            "--budget",
+            "5s",
+            "--server",
+            &server.address,
+            "--out",
+        ]);
         ran({
             command.arg(out).args(more);
             command

@@ -11,7 +11,11 @@ use common::{Server, assert_refused, copied_data, data, entries, json, rehearsek
 fn stream(server: &str, song: &Path, out: &Path, set: &[(&str, &str)]) -> Output {
     let mut command = rehearsekit();
     command.env_remove("HOME").env_remove("XDG_CONFIG_HOME").envs(set.iter().copied());
-    command.arg("stream").arg(song).args(["--pace", "fast", "--budget", "5s", "--json", "--server", server, "--out"]).arg(out);
+    command
+        .arg("stream")
+        .arg(song)
+        .args(["--pace", "fast", "--budget", "5s", "--json", "--server", server, "--out"])
+        .arg(out);
     command.output().unwrap()
 }
 

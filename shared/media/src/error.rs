@@ -10,12 +10,14 @@ use std::{
 
 use rehearsekit_audio::SampleRate;
 
+use crate::place::shown;
+
 /// Why a song could not be read. Every sentence says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
+    #[error("cannot read {}: {source}; check the path and its permissions", shown(path))]
     Io {
         /// The song.
         path: PathBuf,
@@ -23,13 +25,10 @@ pub enum DecodeError {
         source: io::Error,
     },
     /// Zero bytes.
-    #[error("{} is an empty file (0 bytes); copy it again from where it came from", .0.display())]
+    #[error("{} is an empty file (0 bytes); copy it again from where it came from", shown(.0))]
     EmptyFile(PathBuf),
     /// No known format, whatever the name says.
-    #[error(
-        "{} is not audio this program knows ({reason}); give it a song: {FORMATS}",
-        path.display()
-    )]
+    #[error("{} is not audio this program knows ({reason}); give it a song: {FORMATS}", shown(path))]
     NotAudio {
         /// The song.
         path: PathBuf,
@@ -37,7 +36,7 @@ pub enum DecodeError {
         reason: String,
     },
     /// A sound format that is known by name and not decoded here.
-    #[error("{} is {name}, which this program {help}", path.display())]
+    #[error("{} is {name}, which this program {help}", shown(path))]
     Unsupported {
         /// The song.
         path: PathBuf,
@@ -47,7 +46,7 @@ pub enum DecodeError {
         help: Help,
     },
     /// The helper program did not manage either.
-    #[error("{} is {name}, and ffmpeg could not decode it: {reason}", path.display())]
+    #[error("{} is {name}, and ffmpeg could not decode it: {reason}", shown(path))]
     Ffmpeg {
         /// The song.
         path: PathBuf,
@@ -59,7 +58,7 @@ pub enum DecodeError {
     /// The file ends before what its header promises.
     #[error(
         "{} is cut off: {}; copy or download it again",
-        path.display(),
+        shown(path),
         match expected_frames {
             Some(expected) => format!("its header promises {expected} frames, {frames} are there"),
             None => format!("it ends in the middle after {frames} frames"),
@@ -74,7 +73,7 @@ pub enum DecodeError {
         expected_frames: Option<u64>,
     },
     /// Something inside does not decode.
-    #[error("{} is damaged {where_in}: {reason}; get a fresh copy of it", path.display())]
+    #[error("{} is damaged {where_in}: {reason}; get a fresh copy of it", shown(path))]
     Corrupt {
         /// The song.
         path: PathBuf,
@@ -84,12 +83,12 @@ pub enum DecodeError {
         reason: String,
     },
     /// A sound file with no sound in it.
-    #[error("{} holds no audio (0 frames); export it again", .0.display())]
+    #[error("{} holds no audio (0 frames); export it again", shown(.0))]
     NoFrames(PathBuf),
     /// NaN or infinity in a floating-point file.
     #[error(
         "{} has a sample that is not a number (NaN or infinite) at {seconds:.3} s (frame {frame}); export it again from the program that made it",
-        path.display()
+        shown(path)
     )]
     NonFinite {
         /// The song.
@@ -103,7 +102,7 @@ pub enum DecodeError {
     #[error(
         "{} decodes to noise ({peak_dbfs:+.0} dBFS at {seconds:.1} s): its samples are not what its header says; \
          export it again, or convert it: ffmpeg -i FILE FILE.flac",
-        path.display()
+        shown(path)
     )]
     Implausible {
         /// The song.
@@ -114,7 +113,10 @@ pub enum DecodeError {
         seconds: f64,
     },
     /// More channels than a mix has.
-    #[error("{} has {channels} channels; only mono and stereo can be separated: mix it down to two channels first", path.display())]
+    #[error(
+        "{} has {channels} channels; only mono and stereo can be separated: mix it down to two channels first",
+        shown(path)
+    )]
     Channels {
         /// The song.
         path: PathBuf,
@@ -124,7 +126,9 @@ pub enum DecodeError {
     /// A rate nothing here handles.
     #[error(
         "{} has a sample rate of {rate_hz} Hz; rates from {} to {} Hz are handled: convert it first",
-        path.display(), SampleRate::MIN_HZ, SampleRate::MAX_HZ
+        shown(path),
+        SampleRate::MIN_HZ,
+        SampleRate::MAX_HZ
     )]
     Rate {
         /// The song.
@@ -133,7 +137,10 @@ pub enum DecodeError {
         rate_hz: u32,
     },
     /// Something changes half-way (several songs chained in one file, or a change of rate).
-    #[error("{} changes its format after {frames} frames (several recordings in one file?); split it first", path.display())]
+    #[error(
+        "{} changes its format after {frames} frames (several recordings in one file?); split it first",
+        shown(path)
+    )]
     Changes {
         /// The song.
         path: PathBuf,
@@ -141,10 +148,10 @@ pub enum DecodeError {
         frames: u64,
     },
     /// A pipe cannot be played from an earlier place.
-    #[error("{} comes through a pipe, where there is no way back; save it as a file first", .0.display())]
+    #[error("{} comes through a pipe, where there is no way back; save it as a file first", shown(.0))]
     NoWayBack(PathBuf),
     /// The caller's progress callback said stop.
-    #[error("reading {} was cancelled", .0.display())]
+    #[error("reading {} was cancelled", shown(.0))]
     Cancelled(PathBuf),
 }
 

@@ -30,15 +30,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn flac() -> Vec<u8> {
-    use rehearsekit_audio::{SampleRate, StemSet};
-    use rehearsekit_media::{StemFormat, StemWriter};
-    let folder = tempfile::tempdir().unwrap();
-    let set = StemSet::new(&["one", "two"]).unwrap();
-    let mut writer =
-        StemWriter::create(folder.path(), &set, StemFormat::Flac, SampleRate::HZ_44100, 1, None).unwrap();
-    let mix: Vec<f32> = samples(20_000, 5).iter().map(|&s| f32::from(s) / 32_768.0).collect();
-    writer.write(&[&mix], &[vec![vec![0.0; mix.len()]], vec![mix.clone()]]).unwrap();
-    std::fs::read(&writer.finish().unwrap()[1].path).unwrap()
+    flac_of(44_100, &samples(20_000, 5))
 }
 
 /// A random number below `below`, the same every time.

@@ -6,18 +6,11 @@ mod common;
 use std::fs;
 
 use common::*;
-use rehearsekit_audio::{SampleRate, StemSet};
-use rehearsekit_media::{DecodeError, StemFormat, StemWriter};
+use rehearsekit_media::DecodeError;
 
 /// A FLAC file of noise, as our own writer makes it.
 fn flac(hz: u32, frames: usize) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let set = StemSet::new(&["one", "two"]).unwrap();
-    let rate = SampleRate::new(hz).unwrap();
-    let mut writer = StemWriter::create(folder.path(), &set, StemFormat::Flac, rate, 1, None).unwrap();
-    let mix: Vec<f32> = samples(frames, hz).iter().map(|&s| f32::from(s) / 32_768.0).collect();
-    writer.write(&[&mix], &[vec![vec![0.0; frames]], vec![mix.clone()]]).unwrap();
-    fs::read(&writer.finish().unwrap()[1].path).unwrap()
+    flac_of(hz, &samples(frames, hz))
 }
 
 #[test]

@@ -156,3 +156,25 @@ pub(crate) fn id3v2(bytes: u8) -> Vec<u8> {
     tag.resize(usize::from(bytes), 0);
     tag
 }
+
+/// A FLAC file with these samples, mono, as our own writer makes it.
+pub fn flac_of(hz: u32, samples: &[i16]) -> Vec<u8> {
+    use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, Tags};
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["one", "two"].map(str::to_owned);
+    let (inputs, tags) = (Inputs::default(), Tags::default());
+    let files = StemFiles {
+        folder: folder.path(),
+        names: &names,
+        format: StemFormat::Flac,
+        inputs: &inputs,
+        overwrite: false,
+        tags: &tags,
+    };
+    let set = rehearsekit_audio::StemSet::new(&["one", "two"]).unwrap();
+    let rate = rehearsekit_audio::SampleRate::new(hz).unwrap();
+    let mut writer = StemWriter::create(files, &set, rate, 1, None).unwrap();
+    let mix: Vec<f32> = samples.iter().map(|&s| f32::from(s) / 32_768.0).collect();
+    writer.write(&[&mix], &[vec![vec![0.0; mix.len()]], vec![mix.clone()]]).unwrap();
+    std::fs::read(&writer.finish().unwrap()[1].path).unwrap()
+}

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::fs;
-
 use common::*;
 use rehearsekit_media::DecodeError;
 

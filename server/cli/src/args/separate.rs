@@ -34,7 +34,7 @@ pub(crate) enum Folders {
      stems add up to the 24-bit mix exactly, and it carries the song's tags and cover.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct SeparateArgs {
-    /// The songs, mono or stereo, 8 to 192 kHz
+    /// The songs: WAV, FLAC, MP3, Ogg, Opus, M4A, AIFF, CAF, WebM and others, mono or stereo, 8 to 192 kHz
     #[arg(required = true, value_name = "SONG")]
     pub(crate) songs: Vec<PathBuf>,
     /// Which model (`rehearsekit models list` shows them)

@@ -25,7 +25,7 @@ pub(crate) enum Pace {
      --overwrite is given.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct StreamArgs {
-    /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
+    /// The song: WAV, FLAC, MP3, Ogg, Opus, M4A, AIFF, CAF, WebM or another, mono or stereo, 8 to 192 kHz
     pub(crate) song: PathBuf,
     #[command(flatten)]
     pub(crate) reach: ReachArgs,

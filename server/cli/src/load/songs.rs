@@ -16,7 +16,10 @@ use crate::{
 };
 
 /// What is read, by the end of its name.
-const ENDINGS: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
+const ENDINGS: &[&str] = &[
+    "wav", "w64", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "au", "caf", "mka", "mkv",
+    "webm",
+];
 /// How far the second client of a song begins behind the first, as a part of the song; all that follow are spread
 /// evenly however many they are, since it is the golden ratio.
 const STEP: f64 = 0.618_033_988_75;
@@ -69,7 +72,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     found.sort();
     if found.is_empty() {
         return Err(Failure::input(format!(
-            "{shown} holds no songs; put WAV, FLAC, MP3, Ogg Vorbis or M4A files there, or folders with a song's stems"
+            "{shown} holds no songs; put songs there (WAV, FLAC, MP3, Ogg, Opus, M4A, AIFF, …), or folders with a song's stems"
         )));
     }
     Ok(found)

@@ -158,7 +158,7 @@ pub(crate) fn id3v2(bytes: u8) -> Vec<u8> {
 }
 
 /// A FLAC file with these samples, mono, as our own writer makes it.
-pub fn flac_of(hz: u32, samples: &[i16]) -> Vec<u8> {
+pub(crate) fn flac_of(hz: u32, samples: &[i16]) -> Vec<u8> {
     use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, Tags};
     let folder = tempfile::tempdir().unwrap();
     let names = ["one", "two"].map(str::to_owned);

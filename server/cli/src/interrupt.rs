@@ -36,7 +36,9 @@ pub(crate) fn install() -> Result<(), Failure> {
         if INSISTS.load(Ordering::Relaxed) {
             thread::spawn(|| {
                 thread::sleep(GRACE);
-                crate::output::complain("cancelled");
+                // Stderr may be what is stuck.
+                thread::spawn(|| crate::output::complain("cancelled"));
+                thread::sleep(LOOK);
                 end();
             });
         }

@@ -14,8 +14,8 @@ const WAITING_BLOCKS: usize = 4;
 enum Sent {
     Begins(About),
     Block(Vec<Vec<f32>>),
-    /// At its end: what is to be told about it.
-    Remark(String),
+    /// After its last block, and what is to be told about it. Without this it was not read to its end.
+    Ends(Option<String>),
     Fails(DecodeError),
 }
 
@@ -39,13 +39,20 @@ pub(crate) struct Song {
 impl Song {
     /// Begins to read; what is no song at all shows here.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let file = path.to_owned();
+        Self::read_by(shown(path).to_string(), move |to| read(&file, to))
+    }
+
+    /// The song that `read` sends, on a thread of its own.
+    fn read_by(
+        shown: String,
+        read: impl FnOnce(&mpsc::SyncSender<Sent>) -> Result<(), DecodeError> + Send + 'static,
+    ) -> Result<Self, Failure> {
         let (to, from) = mpsc::sync_channel(WAITING_BLOCKS);
-        let shown = shown(path).to_string();
-        let path = path.to_owned();
         thread::Builder::new()
             .name("song".to_owned())
             .spawn(move || {
-                if let Err(error) = read(&path, &to) {
+                if let Err(error) = read(&to) {
                     // Whoever has stopped listening wants to know nothing.
                     let _ = to.send(Sent::Fails(error));
                 }
@@ -54,22 +61,29 @@ impl Song {
         match interrupt::receive(&from)? {
             Some(Sent::Begins(about)) => Ok(Self { about, from, shown }),
             Some(Sent::Fails(error)) => Err(error.into()),
-            _ => Err(Failure::run("the thread that reads the song panicked; please report this")),
+            _ => Err(panicked(&shown)),
         }
     }
 
     /// The next block, `[channel][frame]`; nothing at the end.
     pub(crate) fn next_block(&mut self) -> Result<Option<Vec<Vec<f32>>>, Failure> {
-        loop {
-            match interrupt::receive(&self.from)? {
-                Some(Sent::Block(block)) => return Ok(Some(block)),
-                Some(Sent::Fails(error)) => return Err(error.into()),
-                Some(Sent::Remark(remark)) => output::note(&format!("{} {remark}", self.shown)),
-                Some(Sent::Begins(_)) => {}
-                None => return Ok(None),
+        match interrupt::receive(&self.from)? {
+            Some(Sent::Block(block)) => Ok(Some(block)),
+            Some(Sent::Fails(error)) => Err(error.into()),
+            Some(Sent::Ends(remark)) => {
+                if let Some(remark) = remark {
+                    output::note(&format!("{} {remark}", self.shown));
+                }
+                Ok(None)
             }
+            Some(Sent::Begins(_)) | None => Err(panicked(&self.shown)),
         }
     }
+}
+
+/// A song that breaks off this way is not a shorter song.
+fn panicked(shown: &str) -> Failure {
+    Failure::run(format!("reading {shown} panicked; please report this"))
 }
 
 fn read(path: &Path, to: &mpsc::SyncSender<Sent>) -> Result<(), DecodeError> {
@@ -85,9 +99,8 @@ fn read(path: &Path, to: &mpsc::SyncSender<Sent>) -> Result<(), DecodeError> {
     while goes_on && song.next_block(&mut block)?.is_some() {
         goes_on = to.send(Sent::Block(std::mem::take(&mut block))).is_ok();
     }
-    if let Some(remark) = song.remark() {
-        let _ = to.send(Sent::Remark(remark));
-    }
+    // If nobody listens any more, nobody misses it.
+    let _ = to.send(Sent::Ends(song.remark()));
     Ok(())
 }
 
@@ -105,4 +118,36 @@ pub(crate) fn read_whole(path: &Path) -> Result<Audio, Failure> {
     }
     bar.finish_and_clear();
     Audio::new(rate, planar).map_err(Failure::input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about() -> About {
+        About { rate: SampleRate::HZ_44100, channels: 1, frames: None, tags: Tags::default() }
+    }
+
+    #[test]
+    fn a_reader_that_panics_in_the_middle_is_no_end_of_the_song() {
+        let whole = |to: &mpsc::SyncSender<Sent>| {
+            to.send(Sent::Begins(about())).unwrap();
+            to.send(Sent::Block(vec![vec![0.5; 3]])).unwrap();
+        };
+        let mut song = Song::read_by("song".to_owned(), move |to| {
+            whole(to);
+            to.send(Sent::Ends(None)).unwrap();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(song.next_block().unwrap(), Some(vec![vec![0.5; 3]]));
+        assert_eq!(song.next_block().unwrap(), None);
+        let mut song = Song::read_by("song".to_owned(), move |to| {
+            whole(to);
+            panic!("a decoder that is wrong")
+        })
+        .unwrap();
+        song.next_block().unwrap();
+        assert!(song.next_block().unwrap_err().to_string().contains("panicked"));
+    }
 }

@@ -17,8 +17,8 @@ use crate::{
 
 /// What is read, by the end of its name.
 const ENDINGS: &[&str] = &[
-    "wav", "w64", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "au", "caf", "mka", "mkv",
-    "webm",
+    "wav", "w64", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "au",
+    "caf", "mka", "mkv", "webm",
 ];
 /// How far the second client of a song begins behind the first, as a part of the song; all that follow are spread
 /// evenly however many they are, since it is the golden ratio.

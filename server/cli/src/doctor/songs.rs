@@ -5,7 +5,8 @@ use rehearsekit_media::ffmpeg;
 
 use super::finding::Finding;
 
-const OWN: &str = "WAV, AIFF, CAF, FLAC, ALAC, MP3, AAC, Vorbis and Opus are read, also from MP4, MOV, MKV and WebM";
+const OWN: &str =
+    "WAV, AIFF, CAF, FLAC, ALAC, MP3, AAC, Vorbis and Opus are read, also from MP4, MOV, MKV and WebM";
 
 /// Whether an `ffmpeg` helps with the rarer formats.
 pub(crate) fn examine() -> Finding {

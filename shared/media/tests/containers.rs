@@ -168,7 +168,7 @@ fn fragments_of_open_duration_are_read_to_their_end_and_told_when_cut_off() {
         [moof(length + 8), mp4_box(b"mdat", &data)].concat()
     };
     let trex = mp4_box(b"trex", &[0u32, 1, 1, 1, 0, 0].map(u32::to_be_bytes).concat());
-    // All ones: nobody knew how long it would be.
+    // All ones: the length was not known.
     let mehd = mp4_box(b"mehd", &[1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     let moov = mp4_box(
         b"moov",

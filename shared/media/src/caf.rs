@@ -101,7 +101,9 @@ fn pcm(description: &Description) -> PcmFormat {
     };
     let channels = description.channels;
     let stated = description.packet_bytes as usize;
-    let bytes = if channels > 0 && stated % channels == 0 && stated / channels >= description.bits.div_ceil(8)
+    let bytes = if channels > 0
+        && stated.is_multiple_of(channels)
+        && stated / channels >= description.bits.div_ceil(8)
     {
         stated / channels
     } else {
@@ -155,6 +157,7 @@ fn packets(
         packets: places,
         delay_frames: u64::try_from(half(16)).unwrap_or(0),
         frames: u64::try_from(word(8)).ok().filter(|&frames| frames > 0),
+        hint_frames: None,
         is_cut_off: count == 0,
     })
 }

@@ -270,3 +270,29 @@ fn aac_fault(error: &rusty_aac::Error) -> Fault {
         other => Fault::damaged(other.to_string()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_without_its_field_in_an_old_aac_header_is_ignored() {
+        // AAC-LC, 44.1 kHz, stereo, and "depends on a core coder", whose delay is not there.
+        let config = aac_config(&[0x12, 0x12]).unwrap();
+        assert_eq!((config.sample_rate, config.channels()), (44_100, 2));
+        assert!(aac_config(&[0x12]).is_err());
+    }
+
+    #[test]
+    fn opus_headers_are_read_in_both_orders() {
+        let ogg = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\x01\0";
+        let head = OpusHead::parse(ogg, false).unwrap();
+        assert_eq!((head.channels, head.skip_frames), (2, 312));
+        // 256 is one decibel.
+        assert!((20.0 * head.gain.log10() - 1.0).abs() < 1e-4);
+        let mp4 = OpusHead::parse(b"\0\x02\x01\x38\0\0\xbb\x80\x01\0\0", true).unwrap();
+        assert_eq!(mp4, head);
+        assert!(matches!(OpusHead::parse(b"OpusHead\x01\x06", false), Err(Fault::Damaged(_))));
+    }
+}

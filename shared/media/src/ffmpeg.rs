@@ -237,7 +237,9 @@ impl Drop for Helper {
 
 /// Text from a child, fit for a terminal.
 fn safe(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
+    // "[wmav2 @ 0x5598239d5640] …": the address says nothing to a user.
+    let bare = text.split_once("] ").filter(|(head, _)| head.starts_with('[') && head.contains(" @ "));
+    bare.map_or(text, |(_, rest)| rest).trim().chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
 }
 
 /// Limits the child's memory, where the system can.

@@ -40,7 +40,8 @@ fn its_sound_is_read_to_the_end_and_its_words_are_passed_on() {
 
 #[test]
 fn its_failure_is_an_error_with_its_last_words_at_the_beginning_and_at_the_end() {
-    let (folder, program) = fake("echo 'first' >&2; echo 'Invalid data found' >&2; exit 1");
+    let (folder, program) =
+        fake("echo 'first' >&2; echo '[wavpack @ 0x5598239d5640] Invalid data found' >&2; exit 1");
     let Err(Fault::Ffmpeg(name, reason)) = open(&folder, &program) else { panic!("it was believed") };
     assert_eq!((name.as_str(), reason.as_str()), ("WavPack", "Invalid data found"));
     let (folder, program) =

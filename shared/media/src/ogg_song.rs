@@ -46,6 +46,25 @@ pub(crate) struct OggStream {
     piece: Block,
     is_chain: bool,
     over: bool,
+    /// What the last page's stamp says of the length.
+    hint_frames: Option<u64>,
+}
+
+/// Bytes at the end of a file in which its last page begins.
+const TAIL_BYTES: u64 = 66 << 10;
+
+/// The last stamp of the stream `serial`, where the source can be jumped about in; its place stays.
+fn last_granule(source: &mut Source, serial: u32) -> Result<Option<u64>, Fault> {
+    let (Some(end), true) = (source.end(), source.is_seekable()) else { return Ok(None) };
+    let place = source.position();
+    source.seek(end.saturating_sub(TAIL_BYTES).max(place.min(end)))?;
+    let tail = source.take(TAIL_BYTES as usize)?;
+    source.seek(place)?;
+    Ok(tail.windows(18).rev().find_map(|w| {
+        let is_ours = w.starts_with(b"OggS") && w[14..18] == serial.to_le_bytes();
+        let granule = w[6..14].try_into().ok().map(i64::from_le_bytes).filter(|_| is_ours)?;
+        u64::try_from(granule).ok()
+    }))
 }
 
 impl OggStream {
@@ -55,7 +74,19 @@ impl OggStream {
         let link = open_link(&mut source, &mut waiting)?.ok_or(Fault::CutOff(None))?;
         let shape = link.shape;
         let held = vec![Vec::new(); shape.channels];
-        Ok(Self { source, link, shape, waiting, held, piece: Vec::new(), is_chain: false, over: false })
+        let last = last_granule(&mut source, link.serial)?;
+        let hint_frames = last.map(|last| last.saturating_sub(link.skip)).filter(|&frames| frames > 0);
+        Ok(Self {
+            source,
+            link,
+            shape,
+            waiting,
+            held,
+            piece: Vec::new(),
+            is_chain: false,
+            over: false,
+            hint_frames,
+        })
     }
 
     /// Decodes the packets of `page` behind what is held.
@@ -243,7 +274,7 @@ impl Stream for OggStream {
     }
 
     fn expected_frames(&self) -> Option<u64> {
-        Some(self.link.promised).filter(|&p| p > 0 && !self.is_chain)
+        Some(self.link.promised).filter(|&p| p > 0).or(self.hint_frames).filter(|_| !self.is_chain)
     }
 
     fn is_lossy(&self) -> bool {

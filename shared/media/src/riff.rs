@@ -92,8 +92,8 @@ impl Header {
                 b"fmt " => self.read_format(source, size)?,
                 b"ds64" => {
                     let content = source.take_exact(size.min(1 << 16) as usize)?;
-                    let word = |at: usize| content.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
-                    self.long_length = word(8);
+                    self.long_length =
+                        content.get(8..16).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
                     self.skip(source, size, content.len() as u64)?;
                 }
                 b"data" => return Ok(self.length(source, size)),

@@ -186,8 +186,11 @@ impl Song {
     /// Looks at the samples themselves.
     fn check(&self, block: &Block) -> Result<(), DecodeError> {
         let limit = if self.stream.is_lossy() { LOSSY_LIMIT } else { PLAIN_LIMIT };
-        let bad =
-            |samples: &Vec<f32>| samples.iter().position(|s| !(s.abs() <= limit)).map(|at| (at, samples[at]));
+        // NaN is not within anything.
+        let is_music = |sample: &f32| sample.abs() <= limit;
+        let bad = |samples: &Vec<f32>| {
+            samples.iter().position(|sample| !is_music(sample)).map(|at| (at, samples[at]))
+        };
         let Some((at, sample)) = block.iter().filter_map(bad).min_by_key(|found| found.0) else {
             return Ok(());
         };

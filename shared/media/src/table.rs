@@ -35,6 +35,8 @@ pub(crate) struct Contents {
     pub(crate) delay_frames: u64,
     /// Frames of music behind that, where the file says so exactly.
     pub(crate) frames: Option<u64>,
+    /// How long it will be about, where the file says nothing exact.
+    pub(crate) hint_frames: Option<u64>,
     /// The file ends before what it promises, apart from its packets.
     pub(crate) is_cut_off: bool,
 }
@@ -68,6 +70,7 @@ impl TableStream {
             frames.saturating_mul(u64::from(contents.shape.rate_hz)) / u64::from(stated.rate_hz.max(1))
         };
         (contents.delay_frames, contents.frames) = (per(contents.delay_frames), contents.frames.map(per));
+        contents.hint_frames = contents.hint_frames.map(per);
         let codec = Codec::new(contents.setup.clone())?;
         Ok(Self { source, codec, contents, next: 0, decoded: 0, piece: Vec::new(), starts: Vec::new() })
     }
@@ -76,7 +79,7 @@ impl TableStream {
     fn step(&mut self) -> Result<Option<u64>, Fault> {
         let Some(&place) = self.contents.packets.get(self.next) else { return Ok(None) };
         let bytes = fetch(&mut self.source, place).map_err(|fault| match fault {
-            Fault::CutOff(_) => Fault::CutOff(self.expected_frames()),
+            Fault::CutOff(_) => Fault::CutOff(self.contents.frames),
             other => other,
         })?;
         let rate = self.codec.decode(&bytes, &mut self.piece)?;
@@ -110,7 +113,7 @@ impl Stream for TableStream {
     }
 
     fn expected_frames(&self) -> Option<u64> {
-        self.contents.frames
+        self.contents.frames.or(self.contents.hint_frames)
     }
 
     fn is_lossy(&self) -> bool {

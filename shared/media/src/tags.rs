@@ -1,4 +1,4 @@
-//! What a song says of itself: artist, title, album and cover, as plain data for whoever writes stems.
+//! What a song says of itself: artist, title, album and cover, as plain data for the files that are made of it.
 //!
 //! Tags are a courtesy: what cannot be read is left out, and this module must never fail a song.
 

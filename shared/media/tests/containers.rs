@@ -133,7 +133,8 @@ fn quicktime_is_read_in_the_order_of_bytes_that_it_says() {
         samples.iter().flat_map(|&s| order(f32::from(s) / 32_768.0)).collect()
     };
     let enda = mp4_box(b"wave", &mp4_box(b"enda", &[0, 1]));
-    let kinds: [(&[u8; 4], u16, &[u8], Vec<u8>); 6] = [
+    type Kind<'k> = (&'k [u8; 4], u16, &'k [u8], Vec<u8>);
+    let kinds: [Kind<'_>; 6] = [
         (b"twos", 16, &[], big(&samples)),
         (b"sowt", 16, &[], little(&samples)),
         (b"in24", 16, &[], wide(i32::to_be_bytes, 0)),
@@ -167,7 +168,7 @@ fn fragments_of_open_duration_are_read_to_their_end_and_told_when_cut_off() {
         [moof(length + 8), mp4_box(b"mdat", &data)].concat()
     };
     let trex = mp4_box(b"trex", &[0u32, 1, 1, 1, 0, 0].map(u32::to_be_bytes).concat());
-    // All ones: nobody knew how long it would be.
+    // All ones: the length was not known.
     let mehd = mp4_box(b"mehd", &[1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     let moov = mp4_box(
         b"moov",

@@ -182,6 +182,17 @@ fn a_jump_is_exact_to_the_frame() {
 }
 
 #[test]
+fn a_song_tells_beforehand_how_long_it_will_be_where_its_file_says_so() {
+    for name in ["tone.mp3", "tone.ogg", "tone.opus", "tone.webm", "tone-aac.m4a", "tone-alac.m4a"] {
+        let path = song(name);
+        let hint = Song::open(&path).unwrap().expected_frames().unwrap() as i64;
+        let frames = read(&path).unwrap().frames() as i64;
+        // A table's last packet and a duration in milliseconds are rounded.
+        assert!((hint - frames).abs() < 1_024, "{name}: {hint} told, {frames} came");
+    }
+}
+
+#[test]
 fn a_pipe_has_no_way_back_and_says_so() {
     let mut song = endless(wav_with_lengths(&[], u32::MAX, u32::MAX), little(&samples(2_000, 1)), 100);
     let mut block = Vec::new();

@@ -199,6 +199,14 @@ fn flac_of_unknown_length_is_whole_or_cut_off() {
 }
 
 #[test]
+fn flac_behind_a_block_with_too_short_a_length_is_found() {
+    let song = flac(44_100, 20_000);
+    // STREAMINFO is not the last block any more; a padding block of ten bytes has thirty.
+    let head = [&song[..4], &[0], &song[5..42], &[0x81, 0, 0, 10], &[7; 30]].concat();
+    assert_eq!(read_bytes(&[head, song[42..].to_vec()].concat()).unwrap().frames(), 20_000);
+}
+
+#[test]
 fn a_late_last_stamp_of_vorbis_is_no_missing_music() {
     let mut song = song_bytes("tone.ogg");
     let last = song.windows(4).rposition(|w| w == b"OggS").unwrap();

@@ -13,7 +13,7 @@ use crate::{
     source::Source,
     stream::{self, Block, Shape, Stream},
 };
-use ebml::{find, inside, number, unsigned};
+use ebml::{find, float, inside, number, unsigned};
 use track::Track;
 
 /// Packets read ahead to learn what comes out of the decoder.
@@ -21,6 +21,7 @@ const PROBE_PACKETS: usize = 8;
 
 const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
+const INFO: u32 = 0x1549_a966;
 const TRACKS: u32 = 0x1654_ae6b;
 const CLUSTER: u32 = 0x1f43_b675;
 const SIMPLE_BLOCK: u32 = 0xa3;
@@ -41,16 +42,19 @@ pub(crate) struct MkvStream {
     segment_end: Option<u64>,
     /// Frames still to be taken from the front.
     delay_left: u64,
+    /// What the header says of the length, rounded to milliseconds.
+    hint_frames: Option<u64>,
 }
 
 impl MkvStream {
     /// The source stands at the EBML header.
     pub(crate) fn new(mut source: Source) -> Result<Self, Fault> {
-        let mut segment_end = None;
+        let (mut segment_end, mut nanos) = (None, None);
         let tracks = loop {
             let Some(header) = ebml::next(&mut source)? else { return Err(Fault::CutOff(None)) };
             match (header.id, header.size) {
                 (SEGMENT, size) => segment_end = size.map(|size| source.position() + size),
+                (INFO, Some(size)) => nanos = duration_nanos(&ebml::content(&mut source, size)?),
                 (TRACKS, Some(size)) => break ebml::content(&mut source, size)?,
                 (CLUSTER, _) => {
                     return Err(Fault::Unsupported("a Matroska file with its tracks at the end".to_owned()));
@@ -73,8 +77,16 @@ impl MkvStream {
             _ => frames_of(track.delay_nanos, shape.rate_hz),
         };
         let codec = Codec::new(setup)?;
-        Ok(Self { source, track, codec, shape, waiting, segment_end, delay_left })
+        let hint_frames = nanos.map(|nanos| frames_of(nanos, shape.rate_hz)).filter(|&frames| frames > 0);
+        Ok(Self { source, track, codec, shape, waiting, segment_end, delay_left, hint_frames })
     }
+}
+
+/// The duration that an `Info` element gives.
+fn duration_nanos(info: &[u8]) -> Option<u64> {
+    let scale = find(info, 0x2a_d7b1).map_or(1_000_000, unsigned);
+    // A cast saturates, and nonsense becomes 0.
+    Some((float(find(info, 0x4489)?) * scale as f64) as u64)
 }
 
 fn frames_of(nanos: u64, rate_hz: u32) -> u64 {
@@ -183,7 +195,7 @@ impl Stream for MkvStream {
     }
 
     fn expected_frames(&self) -> Option<u64> {
-        None
+        self.hint_frames
     }
 
     fn is_lossy(&self) -> bool {

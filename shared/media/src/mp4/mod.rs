@@ -199,6 +199,7 @@ impl<'m> Track<'m> {
             packets,
             delay_frames: skip,
             frames: trim.length.map(per),
+            hint_frames: trim.about.map(per),
             is_cut_off: false,
         })
     }

@@ -17,6 +17,8 @@ pub(crate) struct Trim {
     pub(crate) delay: u64,
     /// Length of the music, where the file says so exactly.
     pub(crate) length: Option<u64>,
+    /// Length of the music with its padding, rounded as in the table: a hint.
+    pub(crate) about: Option<u64>,
     /// It was iTunes's comment that said so.
     pub(crate) is_itunes: bool,
 }
@@ -29,8 +31,10 @@ pub(crate) fn read(moov: &[u8], trak: &[u8], scale: u32) -> Trim {
     }
     let delay =
         find(trak, &[b"edts", b"elst"]).and_then(first_media_time).filter(|&d| is_delay(d)).unwrap_or(0);
-    let length = find(trak, &[b"mdia", b"minf", b"stbl", b"stts"]).and_then(short_last);
-    Trim { delay, length: length.and_then(|length| length.checked_sub(delay)), is_itunes: false }
+    let stts = find(trak, &[b"mdia", b"minf", b"stbl", b"stts"]);
+    let behind = |ticks: Option<u64>| ticks.and_then(|ticks| ticks.checked_sub(delay));
+    let (length, about) = (behind(stts.and_then(short_last)), behind(stts.map(duration)));
+    Trim { delay, length, about: about.filter(|&ticks| ticks > 0), is_itunes: false }
 }
 
 /// The whole duration, if every packet is as long as the first and only the last one is shorter: then, and only
@@ -42,6 +46,15 @@ fn short_last(stts: &[u8]) -> Option<u64> {
     }
     let ((count, long), (last, short)) = (entry(8)?, entry(16)?);
     (last == 1 && count > 1 && short > 0 && short < long).then(|| count * long + short)
+}
+
+/// The sum of all packets' durations, as rounded as they are.
+fn duration(stts: &[u8]) -> u64 {
+    let entries = stts.get(8..).unwrap_or_default().chunks_exact(8);
+    entries.fold(0u64, |sum, entry| {
+        let (count, long) = (u32_at(entry, 0).unwrap_or(0), u32_at(entry, 4).unwrap_or(0));
+        sum.saturating_add(u64::from(count) * u64::from(long))
+    })
 }
 
 /// Ticks per second from an `mdhd` or `mvhd` box.
@@ -76,7 +89,7 @@ fn itunes(moov: &[u8]) -> Option<Trim> {
     let mut words =
         std::str::from_utf8(&text[..end]).ok()?.split_whitespace().map(|w| u64::from_str_radix(w, 16));
     let (delay, _padding, length) = (words.nth(1)?.ok()?, words.next()?.ok()?, words.next()?.ok()?);
-    Some(Trim { delay, length: Some(length).filter(|&length| length > 0), is_itunes: true })
+    Some(Trim { delay, length: Some(length).filter(|&length| length > 0), about: None, is_itunes: true })
 }
 
 #[cfg(test)]
@@ -115,7 +128,7 @@ mod tests {
         let text = b"\0\0\0\x01\0\0\0\0 00000000 00000840 000001CA 00000000003F31F6 00000000";
         let comment = [b"....iTunSMPB".to_vec(), boxed(b"data", text)].concat();
         let trim = read(&boxed(b"free", &comment), &trak(&[(500, 1_024)]), 44_100);
-        assert_eq!(trim, Trim { delay: 2_112, length: Some(0x3F31F6), is_itunes: true });
+        assert_eq!(trim, Trim { delay: 2_112, length: Some(0x3F31F6), about: None, is_itunes: true });
     }
 
     #[test]

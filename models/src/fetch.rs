@@ -30,6 +30,18 @@ pub enum FetchError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A folder in which something is to be made or changed may only be read.
+    #[error(
+        "cannot change anything in {folder}: {source}; allow this user to write there, or name another data folder with \
+         --data or REHEARSEKIT_DATA",
+        folder = folder.display()
+    )]
+    NotWritable {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The disk is full.
     #[error("the disk that holds {folder} is full; nothing was kept. Free some space and try again", folder = folder.display())]
     DiskFull {
@@ -113,6 +125,17 @@ impl FetchError {
                 Self::disk_full(if path.is_dir() { &path } else { path.parent().unwrap_or(&path) })
             }
             _ => Self::Io { path, source },
+        }
+    }
+
+    /// The same about making something in `folder`.
+    pub(crate) fn making_in(folder: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let folder = folder.to_owned();
+        move |source| match source.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                Self::NotWritable { folder, source }
+            }
+            _ => Self::io(&folder)(source),
         }
     }
 

@@ -33,7 +33,7 @@ pub mod store;
 
 pub use compute::{Compute, Cuda};
 pub use model::{Model, ModelOptions};
-pub use offline::StemBlock;
+pub use offline::{Separation, StemBlock};
 pub use pipeline::{LivePipeline, StemChunk};
 pub use plan::{DeviceSpeed, Plan, PlanRefusal, PlanRequest};
 pub use quality::Quality;

@@ -26,7 +26,7 @@ use crate::{
     fetch::runtime::installed_runtime,
     live::Live,
     manifest::{Family, RightEdge, SpectralUnet},
-    offline::{self, StemSink},
+    offline::{self, Separation, StemSink},
     pipeline::LivePipeline,
     plan::{self, CostTable, Geometry, Plan, PlanRefusal, PlanRequest},
     quality::{self, MeasuredQuality, Quality},
@@ -238,8 +238,14 @@ impl Model {
         sink: &mut StemSink<'_>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Duration, ModelError> {
-        let pipeline = self.pipeline(self.offline_geometry(), song.rate())?;
-        offline::run(song, pipeline, self.stems().closing(), sink, progress)
+        let separation = self.separation(song.rate(), song.channels().len())?;
+        offline::run(song, separation, sink, progress)
+    }
+
+    /// A song at `rate` with `channels` channels (1 or 2), to be separated as [`Self::separate`] does while it comes.
+    pub fn separation(&self, rate: SampleRate, channels: usize) -> Result<Separation, ModelError> {
+        let pipeline = self.pipeline(self.offline_geometry(), rate)?;
+        Ok(Separation::new(pipeline, self.stems().closing(), channels))
     }
 
     /// Separates a song as a live session with `plan` would hear it, as fast as it computes; otherwise as
@@ -251,7 +257,8 @@ impl Model {
         sink: &mut StemSink<'_>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Duration, ModelError> {
-        offline::run(song, self.live(plan)?, self.stems().closing(), sink, progress)
+        let separation = Separation::new(self.live(plan)?, self.stems().closing(), song.channels().len());
+        offline::run(song, separation, sink, progress)
     }
 
     /// The geometry of offline separation: the longest window, most of it kept.

@@ -257,7 +257,7 @@ fn shipped_models() -> Option<PathBuf> {
 
 /// The models stay as they are while this lives.
 #[derive(Debug)]
-pub struct Hold(#[expect(dead_code, reason = "held for the lock in it")] Workshop);
+pub struct Hold(#[expect(dead_code, reason = "held for the lock in it")] Option<Workshop>);
 
 /// Where data is kept when nobody says otherwise: `$REHEARSEKIT_DATA`, else `$XDG_DATA_HOME/rehearsekit`, else
 /// `~/.local/share/rehearsekit`.
@@ -273,15 +273,23 @@ pub fn default_data_dir() -> Result<PathBuf, StoreError> {
 }
 
 impl Store {
-    /// Opens the store in the data folder `data`, making it when needed, and sweeps away what a killed process
-    /// left.
+    /// Opens the store in the data folder `data`, and sweeps away what a killed process left. Nothing is made there before
+    /// there is something to keep, and a folder that may only be read can be read.
     ///
     /// # Errors
-    /// When the folder cannot be made or written.
+    /// When the folder cannot be used for another reason.
     pub fn open(data: &Path) -> Result<Self, StoreError> {
         let store = Self { data: data.to_owned(), shipped: shipped_models() };
-        // Somebody else at work is no reason not to use what is there.
-        drop(Workshop::take(&store.models())?);
+        if store.models().exists() {
+            match Workshop::take(&store.models()) {
+                // Somebody else at work is no reason not to use what is there.
+                Ok(_) => {}
+                Err(error @ FetchError::NotWritable { .. }) => {
+                    tracing::debug!(%error, "the models can be read and not changed");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(store)
     }
 
@@ -305,7 +313,12 @@ impl Store {
     /// # Errors
     /// When the folder cannot be used, or the wait is cancelled.
     pub fn hold(&self, cancel: &Cancel) -> Result<Hold, StoreError> {
-        Ok(Hold(Workshop::wait(&self.models(), cancel)?))
+        match Workshop::wait(&self.models(), cancel) {
+            Ok(workshop) => Ok(Hold(Some(workshop))),
+            // Where nothing can be changed from here, as in a snapshot of a file system, it stays without a lock.
+            Err(FetchError::NotWritable { .. }) => Ok(Hold(None)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn workshop(&self) -> Result<Workshop, StoreError> {
@@ -361,9 +374,14 @@ impl Store {
             listed.push(Listed { manifest: installed.map_or(known, |i| i.manifest), installed_bytes });
         }
         let folder = self.models();
-        let entries = std::fs::read_dir(&folder).map_err(FetchError::io(&folder))?;
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => Some(entries),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(FetchError::io(&folder)(error).into()),
+        };
+        let entries = entries.into_iter().flatten().flatten();
         let mut names: Vec<String> =
-            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         for name in names {
             let is_listed = listed.iter().any(|line| line.manifest.name == name);

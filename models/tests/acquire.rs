@@ -106,7 +106,8 @@ fn the_masks_of_all_stems_sum_to_one_and_differ() {
 fn a_pulled_model_travels_to_a_machine_without_internet() {
     let folder = tempfile::tempdir().unwrap();
     let tar = folder.path().join("spleeter.tar");
-    store().export(SPLEETER, &tar, &Cancel::new(), &mut |_| {}).unwrap();
+    let mut file = std::fs::File::create(&tar).unwrap();
+    store().export(SPLEETER, &mut file, &tar, &Cancel::new(), &mut |_| {}).unwrap();
     let other = Store::open(&folder.path().join("data")).unwrap();
     let arrived = other.import(&tar, &PullOptions::default(), &mut |_| {}).unwrap().model;
     assert_eq!(arrived.files, store().installed(SPLEETER).unwrap().files);

@@ -214,7 +214,7 @@ impl Kit {
     /// # Errors
     /// When the server refuses, or what else `stream` fails of.
     pub(crate) fn stream(&self, of: &Stream<'_>) -> Result<Value> {
-        let mut command = self.command(&["stream", "--pace", "realtime", "--loop", "--json"]);
+        let mut command = self.command(&["stream", "--pace", "realtime", "--loop", "--overwrite", "--json"]);
         command.args(["--server", of.server, "--model", of.model, "--budget", of.budget]);
         command.args(["--seconds", &of.seconds.to_string()]).arg("--out").arg(of.out).arg(of.song);
         capture_json(&mut command)

@@ -6,7 +6,7 @@
 //! is built in, and a licence is asked for as when pulling.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Content, INSTALLED, Installed, Inventory, MANIFEST, PullOptions, Store, StoreError};
@@ -48,45 +48,51 @@ pub struct Imported {
 }
 
 impl Store {
-    /// Writes the installed model `name`, checked anew, to a tar file at `to`, and with it the data folder's ONNX
-    /// Runtime if there is one. A file that is there is replaced, but only by a whole one. Returns the build of the
-    /// library that went along: version and platform.
+    /// The files that [`Self::export`] reads.
+    ///
+    /// # Errors
+    /// When the model is not installed.
+    pub fn exported_files(&self, name: &str) -> Result<Vec<PathBuf>, StoreError> {
+        let installed = self.installed(name)?;
+        let files = installed.files.iter().map(|file| file.name.as_str());
+        let mut all: Vec<PathBuf> =
+            [MANIFEST, INSTALLED].into_iter().chain(files).map(|file| installed.dir.join(file)).collect();
+        all.extend(runtime::to_carry(self.data())?.into_iter().flat_map(|carried| carried.files));
+        Ok(all)
+    }
+
+    /// Writes the installed model `name`, checked anew, to `to` (which errors call `path`) as a tar file, and with it the
+    /// data folder's ONNX Runtime if there is one. Returns the build of the library that went along: version and platform.
     ///
     /// # Errors
     /// When the model is not installed, it or the library is damaged, or the file cannot be written.
     pub fn export(
         &self,
         name: &str,
-        to: &Path,
+        to: &mut dyn Write,
+        path: &Path,
         cancel: &Cancel,
         progress: &mut Progress<'_>,
     ) -> Result<Option<String>, StoreError> {
         let installed = self.installed(name)?;
         installed.verify(cancel, progress)?;
         let carried = runtime::to_carry(self.data())?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let half = tempfile::NamedTempFile::new_in(folder).map_err(FetchError::io(folder))?;
-        let mut tar = tar::Builder::new(std::io::BufWriter::new(half));
+        let mut tar = tar::Builder::new(to);
         tar.mode(tar::HeaderMode::Deterministic);
         let files = installed.files.iter().map(|file| file.name.as_str());
         for file in [MANIFEST, INSTALLED].into_iter().chain(files) {
             cancel.check()?;
-            let path = installed.dir.join(file);
-            tar.append_path_with_name(&path, format!("{name}/{file}")).map_err(FetchError::io(to))?;
+            let stored = installed.dir.join(file);
+            tar.append_path_with_name(&stored, format!("{name}/{file}")).map_err(FetchError::io(path))?;
         }
-        for path in carried.iter().flat_map(|carried| &carried.files) {
+        for stored in carried.iter().flat_map(|carried| &carried.files) {
             cancel.check()?;
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let file = stored.file_name().unwrap_or_default().to_string_lossy();
             let build = carried.as_ref().map_or("", |carried| &carried.build);
             let inside = format!("{RUNTIME}/{build}/{file}");
-            tar.append_path_with_name(path, inside).map_err(FetchError::io(to))?;
+            tar.append_path_with_name(stored, inside).map_err(FetchError::io(path))?;
         }
-        let finish = || {
-            let half = tar.into_inner()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-            half.as_file().sync_all()?;
-            half.persist(to).map_err(|error| error.error)
-        };
-        finish().map_err(FetchError::io(to))?;
+        tar.finish().map_err(FetchError::io(path))?;
         Ok(carried.map(|carried| carried.build))
     }
 

@@ -26,10 +26,10 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// Takes the workshop of `parent`, and sweeps it; `None` when somebody else works there.
     pub(crate) fn take(parent: &Path) -> Result<Option<Self>, FetchError> {
-        fs::create_dir_all(parent).map_err(FetchError::io(parent))?;
+        fs::create_dir_all(parent).map_err(FetchError::making_in(parent))?;
         let path = parent.join(LOCK);
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(FetchError::io(&path))?;
+        let lock = lock.map_err(FetchError::making_in(parent))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -78,7 +78,7 @@ impl Workshop {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = self.parent.join(STAGING).join(format!("{}-{count}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(FetchError::io(&folder))?;
+        fs::create_dir_all(&folder).map_err(FetchError::making_in(&self.parent))?;
         Ok(Staging { workshop: self, folder })
     }
 }

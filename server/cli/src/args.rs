@@ -4,21 +4,24 @@ mod doctor;
 mod health;
 mod load;
 mod reach;
+mod separate;
 mod state;
+mod stream;
 mod trust;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use rehearsekit_audio::{Budget, typed};
-use rehearsekit_media::StemFormat;
 
 use crate::failure::EXIT_CODES;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use health::HealthArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use reach::ReachArgs;
+pub(crate) use separate::{Folders, SeparateArgs};
 pub(crate) use state::{BackupArgs, RestoreArgs};
+pub(crate) use stream::{Pace, StreamArgs};
 pub(crate) use trust::{ClientsArgs, ClientsCommand, PairArgs};
 
 /// Separates songs into stems: live through a server, or whole files at their best.
@@ -35,7 +38,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Separate a song file into one file per stem, at the model's best
+    /// Separate songs into one file per stem, at the model's best
     Separate(SeparateArgs),
     /// Play a song through a server as the plugin does, and write what comes back
     Stream(StreamArgs),
@@ -63,81 +66,6 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make the server of such a file out of an empty data folder
     Restore(RestoreArgs),
-}
-
-#[derive(Args)]
-#[command(after_help = format!(
-    "Example:\n  rehearsekit separate song.mp3 --model spleeter-2stems --out stems --format flac\n\n\
-     Mono stays mono, the rate stays the rate, the length stays the length. WAV is 32-bit float; FLAC is\n\
-     24 bit and its stems add up to the 24-bit mix exactly.\n\n{EXIT_CODES}"
-))]
-pub(crate) struct SeparateArgs {
-    /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
-    pub(crate) song: PathBuf,
-    /// Which model (`rehearsekit models list` shows them)
-    #[arg(long)]
-    pub(crate) model: String,
-    /// Folder for the stems, made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// wav (32-bit float) or flac (24 bit)
-    #[arg(long, default_value_t = StemFormat::Wav)]
-    pub(crate) format: StemFormat,
-    /// Threads per inference [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// How `stream` keeps time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Pace {
-    /// By the clock, as a DAW plays
-    Realtime,
-    /// As fast as the server answers, nothing dropped, as a DAW bounces
-    Fast,
-}
-
-#[derive(Args)]
-#[command(after_help = format!(
-    "Example:\n  rehearsekit stream song.flac --server 127.0.0.1:7433 --budget 250ms --out stems --json\n\n\
-     Behaves as the plugin will: pushes blocks through the link, plays stems out at the reported latency,\n\
-     bridges what is missing, and writes the stems aligned with the song.\n\n{EXIT_CODES}"
-))]
-pub(crate) struct StreamArgs {
-    /// The song: WAV, FLAC, MP3, Ogg Vorbis or M4A (AAC, ALAC), mono or stereo, 8 to 192 kHz
-    pub(crate) song: PathBuf,
-    #[command(flatten)]
-    pub(crate) reach: ReachArgs,
-    /// Which model [default: the server's]
-    #[arg(long, default_value = "")]
-    pub(crate) model: String,
-    /// Latency to ask for, like 250ms or 1.5s
-    #[arg(long, default_value_t = Budget::DEFAULT)]
-    pub(crate) budget: Budget,
-    /// By the clock, or as fast as the server answers
-    #[arg(long, value_enum, default_value_t = Pace::Realtime)]
-    pub(crate) pace: Pace,
-    /// Folder for the stems, made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Frames per block, as a host would hand to the plugin
-    #[arg(long, value_name = "FRAMES", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=8_192))]
-    pub(crate) block: u32,
-    /// Convert the song to this rate first, as if the DAW ran at it [default: the song's own]
-    #[arg(long, value_name = "HZ")]
-    pub(crate) rate: Option<u32>,
-    /// Stop after this many seconds of music
-    #[arg(long, value_name = "N", value_parser = seconds)]
-    pub(crate) seconds: Option<Duration>,
-    /// Begin the song again at its end (needs --seconds)
-    #[arg(long = "loop", requires = "seconds")]
-    pub(crate) looped: bool,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -314,6 +242,9 @@ pub(crate) enum ModelsCommand {
         name: String,
         /// The file to write
         file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        overwrite: bool,
         /// Print as JSON
         #[arg(long)]
         json: bool,

@@ -3,11 +3,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, IsTerminal as _, Read, Write as _},
-    path::Path,
+    io::{self, BufReader, IsTerminal as _, Read},
+    path::{Path, PathBuf},
 };
 
 use indicatif::ProgressBar;
+use rehearsekit_media::{Inputs, WholeFile, place::shown};
 use rehearsekit_models::{fetch::FetchError, store::StoreError};
 use rehearsekit_server::backup::{self, BackedUp, BackupError, Restored};
 use serde_json::json;
@@ -28,24 +29,31 @@ pub(crate) fn back_up(args: &BackupArgs, data: Option<&Path>) -> Result<(), Fail
             "the backup itself goes to stdout: send that into a file, and leave out --json",
         ));
     }
+    let inputs = everything_in(&config.data);
+    // It holds the server's key.
+    let file = WholeFile { path: &args.file, inputs: &inputs, overwrite: args.overwrite, owner_only: true };
+    if !is_stdout {
+        file.check()?;
+    }
     let bar = progress::bytes_bar("backing up", None);
     let cancel = interrupt::cancel();
     let mut told = |done, total| show(&bar, done, total);
     let mut write = |out: &mut dyn io::Write| {
         backup::back_up(&config, !args.without_models, out, &cancel, &mut told).map_err(failure)
     };
-    let result = if is_stdout { write(&mut io::stdout().lock()) } else { into_file(&args.file, write) };
+    let result = if is_stdout { write(&mut io::stdout().lock()) } else { file.write(&mut write) };
     bar.finish_and_clear();
     let BackedUp { fingerprint, clients, models, settings, bytes } = result?;
     if args.json {
-        return output::json(&json!({
-            "file": args.file,
+        let mut told = json!({
             "fingerprint": fingerprint.to_string(),
             "clients": clients,
             "models": models,
             "settings": settings,
             "bytes": bytes,
-        }));
+        });
+        output::put_path(&mut told, "file", &args.file);
+        return output::json(&told);
     }
     let models = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
     output::note(&format!(
@@ -57,21 +65,20 @@ pub(crate) fn back_up(args: &BackupArgs, data: Option<&Path>) -> Result<(), Fail
     Ok(())
 }
 
-/// Writes the file as a whole or not at all, for its owner's eyes only.
-fn into_file<T>(
-    path: &Path,
-    write: impl FnOnce(&mut dyn io::Write) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let fail = |error: io::Error| Failure::run(format!("cannot write {}: {error}", path.display()));
-    let mut half = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    let mut out = BufWriter::new(half.as_file_mut());
-    let result = write(&mut out)?;
-    out.flush().map_err(fail)?;
-    drop(out);
-    half.as_file().sync_all().map_err(fail)?;
-    half.persist(path).map_err(|error| fail(error.error))?;
-    Ok(result)
+/// All files of the data folder, for none is replaced by a copy of all.
+fn everything_in(data: &Path) -> Inputs {
+    let mut inputs = Inputs::default();
+    let mut open: Vec<PathBuf> = vec![data.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(entry.path());
+            } else {
+                inputs.add(&entry.path());
+            }
+        }
+    }
+    inputs
 }
 
 /// `rehearsekit restore`.
@@ -85,8 +92,7 @@ pub(crate) fn restore(args: &RestoreArgs, data: Option<&Path>) -> Result<(), Fai
     let (from, total): (Box<dyn Read>, Option<u64>) = if is_stdin {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let unread =
-            |error: io::Error| Failure::input(format!("cannot read {}: {error}", args.file.display()));
+        let unread = |error: io::Error| Failure::input(format!("cannot read {}: {error}", shown(&args.file)));
         let file = File::open(&args.file).map_err(unread)?;
         let length = file.metadata().map_err(unread)?.len();
         (Box::new(BufReader::new(file)), Some(length))
@@ -105,27 +111,31 @@ pub(crate) fn restore(args: &RestoreArgs, data: Option<&Path>) -> Result<(), Fai
         ));
     }
     if args.json {
-        return output::json(&json!({
-            "data": folder,
+        let mut told = json!({
             "fingerprint": fingerprint.to_string(),
             "clients": clients,
             "models": models,
             "settings": settings,
             "made_by": made_by.0,
             "made_at": made_by.1,
-            "replaced": replaced,
+            "replaced": null,
             "other_platform": other_platform,
-        }));
+        });
+        output::put_path(&mut told, "data", &folder);
+        if let Some(replaced) = &replaced {
+            output::put_path(&mut told, "replaced", replaced);
+        }
+        return output::json(&told);
     }
     let models = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
     output::line(&format!(
         "{} is the server {}… again: {clients} paired clients, {models}{}",
-        folder.display(),
+        shown(&folder),
         &fingerprint.to_string()[..8],
         if settings { ", its settings in server.toml" } else { "" }
     ));
     if let Some(kept) = replaced {
-        output::note(&format!("what was there before is in {}; delete it when all is well", kept.display()));
+        output::note(&format!("what was there before is in {}; delete it when all is well", shown(&kept)));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rehearsekit_media::place::shown;
 use rehearsekit_server::{
     config::{Config, Flag, Sources, Value},
     layout::{self, LayoutError},
@@ -53,7 +54,14 @@ pub(crate) fn load(settings: &SettingArgs, data: Option<&Path>) -> Result<Config
         text("--http", "http", address.to_string());
     }
     if let Some(folder) = data {
-        text("--data", "data", folder.display().to_string());
+        // Settings are text; another folder than the one that was named must not be used.
+        let folder = folder.to_str().ok_or_else(|| {
+            Failure::usage(format!(
+                "the data folder's name {} is not UTF-8: rename the folder, or lead to it by a link with another name",
+                shown(folder)
+            ))
+        })?;
+        text("--data", "data", folder.to_owned());
     }
     if !settings.model.is_empty() {
         let value = Value::List(settings.model.clone());
@@ -102,6 +110,6 @@ pub(crate) fn server_data(data: Option<&Path>) -> Result<PathBuf, Failure> {
     }
     Err(Failure::usage(format!(
         "there is no data folder {}: run this where the server runs, with the same --data or REHEARSEKIT_DATA",
-        folder.display()
+        shown(&folder)
     )))
 }

@@ -49,6 +49,11 @@ impl Failure {
         Self { kind: Kind::Server, message: message.to_string() }
     }
 
+    /// Another one of the same kind.
+    pub(crate) fn like(&self, message: String) -> Self {
+        Self { kind: self.kind, message }
+    }
+
     pub(crate) fn cancelled() -> Self {
         Self::run("cancelled; nothing was left behind")
     }
@@ -72,6 +77,11 @@ impl From<DecodeError> for Failure {
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
-        Self::run(error)
+        match error {
+            WriteError::IsInput { .. } | WriteError::Exists(_) | WriteError::NotAFile(_) => {
+                Self::usage(error)
+            }
+            error => Self::run(error),
+        }
     }
 }

@@ -19,6 +19,7 @@ mod interrupt;
 mod load;
 mod logging;
 mod models;
+mod names;
 mod output;
 mod pair;
 mod pair_with;
@@ -26,6 +27,7 @@ mod progress;
 mod separate;
 mod serve;
 mod servers;
+mod song;
 mod stream;
 mod whom;
 
@@ -38,6 +40,9 @@ use failure::Failure;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let data = cli.data.as_deref();
+    if !matches!(cli.command, Command::Serve(_)) {
+        interrupt::insist();
+    }
     let result =
         start_log(&cli.command).and_then(|()| interrupt::install()).and_then(|()| match &cli.command {
             Command::Separate(args) => separate::run(args, data),

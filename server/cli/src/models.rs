@@ -1,11 +1,12 @@
 //! `models`: list, pull, verify, remove, export, import.
 
 use std::{
-    io::{BufRead, IsTerminal, Write},
+    io::{IsTerminal, Write},
     path::Path,
 };
 
 use indicatif::ProgressBar;
+use rehearsekit_media::{Inputs, WholeFile, place::shown};
 use rehearsekit_models::{
     fetch::{FetchError, FetchProgress, FetchStep, runtime},
     store::{Imported, Installed, Listed, PullOptions, RuntimeArrival, Store, StoreError},
@@ -30,19 +31,8 @@ pub(crate) fn run(args: &ModelsArgs, data: Option<&Path>) -> Result<(), Failure>
             store.remove(name).map_err(failure)?;
             done(*json, &json!({ "removed": name }), &format!("{name} is removed"))
         }
-        ModelsCommand::Export { name, file, json } => {
-            let mut bar = Bar::new(name);
-            let library =
-                store.export(name, file, &interrupt::cancel(), &mut |p| bar.show(p)).map_err(failure)?;
-            bar.end();
-            if library.is_none() {
-                output::note("no ONNX Runtime went along, because the data folder holds none");
-            }
-            let told = format!(
-                "{name} is in {}; on the other machine: rehearsekit models import {0}",
-                file.display()
-            );
-            done(*json, &json!({ "exported": name, "file": file, "runtime": library }), &told)
+        ModelsCommand::Export { name, file, overwrite, json } => {
+            export(&store, name, file, *overwrite, *json)
         }
         ModelsCommand::Import { file, accept_licence, json } => import(&store, file, accept_licence, *json),
     }
@@ -54,6 +44,25 @@ fn done(as_json: bool, value: &Value, told: &str) -> Result<(), Failure> {
     }
     output::line(told);
     Ok(())
+}
+
+fn export(store: &Store, name: &str, path: &Path, overwrite: bool, as_json: bool) -> Result<(), Failure> {
+    let inputs = Inputs::new(store.exported_files(name).map_err(failure)?);
+    let file = WholeFile { path, inputs: &inputs, overwrite, owner_only: false };
+    file.check()?;
+    let mut bar = Bar::new(name);
+    let library = file.write(|out| {
+        store.export(name, out, path, &interrupt::cancel(), &mut |p| bar.show(p)).map_err(failure)
+    });
+    bar.end();
+    let library = library?;
+    if library.is_none() {
+        output::note("no ONNX Runtime went along, because the data folder holds none");
+    }
+    let mut value = json!({ "exported": name, "runtime": library });
+    output::put_path(&mut value, "file", path);
+    let told = format!("{name} is in {}; on the other machine: rehearsekit models import {0}", shown(path));
+    done(as_json, &value, &told)
 }
 
 fn list(store: &Store, as_json: bool) -> Result<(), Failure> {
@@ -108,7 +117,12 @@ fn pull(store: &Store, names: &[String], accepted: &[String], as_json: bool) -> 
         }
         pulled.push(installed_json(&installed));
     }
-    if as_json { output::json(&json!({ "models": pulled, "runtime": library })) } else { Ok(()) }
+    if !as_json {
+        return Ok(());
+    }
+    let mut told = json!({ "models": pulled });
+    output::put_path(&mut told, "runtime", &library);
+    output::json(&told)
 }
 
 /// Asks on a terminal about a licence that needs it. Without a terminal nobody has agreed.
@@ -124,10 +138,10 @@ fn agreed_on_terminal(store: &Store, name: &str) -> Result<bool, Failure> {
     let asked = write!(stderr, "{name}: {}\n{}\nDo you agree? [y/N] ", licence.name, licence.summary)
         .and_then(|()| stderr.flush());
     drop(stderr);
-    let mut answer = String::new();
-    if asked.is_err() || std::io::stdin().lock().read_line(&mut answer).is_err() {
+    if asked.is_err() {
         return Ok(false);
     }
+    let Ok(answer) = interrupt::line_from_stdin()? else { return Ok(false) };
     if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
         Ok(true)
     } else {
@@ -192,7 +206,7 @@ fn import(store: &Store, file: &Path, accepted: &[String], as_json: bool) -> Res
         store.remove(&manifest.name).map_err(failure)?;
         let message = format!(
             "{} holds {1}; to agree to its licence: --accept-licence {1}",
-            file.display(),
+            shown(file),
             manifest.name
         );
         return Err(Failure::usage(message));
@@ -205,7 +219,7 @@ fn import(store: &Store, file: &Path, accepted: &[String], as_json: bool) -> Res
 fn tell_arrival(store: &Store, arrival: &RuntimeArrival) {
     match arrival {
         RuntimeArrival::Installed(library) => {
-            output::note(&format!("ONNX Runtime is installed: {}", library.display()));
+            output::note(&format!("ONNX Runtime is installed: {}", shown(library)));
         }
         RuntimeArrival::OtherBuild { brought, needed } => {
             let needed = needed.as_deref().unwrap_or("none that is known");
@@ -229,16 +243,17 @@ fn tell_arrival(store: &Store, arrival: &RuntimeArrival) {
 
 fn installed_line(installed: &Installed) -> String {
     let megabytes = installed.bytes() as f64 / 1e6;
-    format!("{} is installed in {} ({megabytes:.0} MB)", installed.manifest.name, installed.dir.display())
+    format!("{} is installed in {} ({megabytes:.0} MB)", installed.manifest.name, shown(&installed.dir))
 }
 
 fn installed_json(installed: &Installed) -> Value {
-    json!({
+    let mut told = json!({
         "name": installed.manifest.name,
         "stems": installed.manifest.stems,
-        "folder": installed.dir,
         "bytes": installed.bytes(),
-    })
+    });
+    output::put_path(&mut told, "folder", &installed.dir);
+    told
 }
 
 fn failure(error: StoreError) -> Failure {

@@ -1,7 +1,7 @@
 //! The client's half of `pair`: this computer is paired with a server, by the code that the server shows.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _},
+    io::{self, IsTerminal as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn run(server: &str, args: &PairArgs) -> Result<(), Failure> {
     let known = KnownServers::of_user().map_err(Failure::usage)?;
     // Now, and not when the code is used up.
-    known.list().map_err(Failure::usage)?;
+    known.prepare().map_err(Failure::usage)?;
     let (server, expected, finder) = find(server)?;
     let code = match &args.code {
         Some(code) => code.clone(),
@@ -89,7 +89,6 @@ fn ask() -> Result<String, Failure> {
         return Err(Failure::usage("give the code that the server shows with --code"));
     }
     output::note("the code that `rehearsekit pair` shows on the server:");
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|error| Failure::usage(format!("no code: {error}")))?;
+    let line = interrupt::line_from_stdin()?.map_err(|error| Failure::usage(format!("no code: {error}")))?;
     Ok(line.trim().to_owned())
 }

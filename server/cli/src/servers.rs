@@ -21,11 +21,17 @@ const MAX_ADDRESSES_SHOWN: usize = 3;
 
 /// `rehearsekit servers`.
 pub(crate) fn run(args: &ServersArgs) -> Result<(), Failure> {
-    let file = KnownServers::of_user().map_err(Failure::usage)?;
-    let known = file.list().map_err(Failure::usage)?;
+    let file = KnownServers::of_user();
     if let Some(ServersCommand::Forget { server }) = &args.command {
+        let file = file.map_err(Failure::usage)?;
+        let known = file.list().map_err(Failure::usage)?;
         return forget(&file, &known, server);
     }
+    // Who announces themselves is seen without it.
+    let known = file.and_then(|file| file.list()).unwrap_or_else(|error| {
+        output::note(&format!("{error}; which servers this computer is paired with is not known"));
+        Vec::new()
+    });
     let browser = Browser::start();
     let until = Instant::now() + args.seconds;
     let mut servers = browser.servers();

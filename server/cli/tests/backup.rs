@@ -109,8 +109,18 @@ fn a_player_plays_on_while_it_is_made_and_is_welcome_at_the_restored_server() {
     assert_eq!(again, ready, "the same addresses, models and identity");
     let listed = |data: &Path| json(&closet(data, &["clients", "list", "--json"]).output().unwrap());
     assert_eq!(listed(&new), listed(&data));
-    let play =
-        ["stream", song, "--server", "closet", "--pace", "fast", "--seconds", "2", "--json", "--out", out];
+    let play = [
+        "stream",
+        song,
+        "--server",
+        "closet",
+        "--pace=fast",
+        "--seconds=2",
+        "--overwrite",
+        "--json",
+        "--out",
+        out,
+    ];
     assert!(json(&stage(&play).output().unwrap())["hops"].as_u64().unwrap() > 0, "welcome as before");
     server.signal("TERM");
     assert!(server.ended().success());

@@ -326,8 +326,9 @@ fn a_stranger_is_refused_then_paired_plays_finds_the_server_where_it_moved_and_i
     let song = song(work.path(), "song.wav", 44_100, 2, 88_200);
     let out = work.path().join("out");
     let (song, out) = (song.to_str().unwrap(), out.to_str().unwrap());
-    let play =
-        |server: &str| stage(&["stream", song, "--server", server, "--pace", "fast", "--json", "--out", out]);
+    let play = |server: &str| {
+        stage(&["stream", song, "--server", server, "--pace", "fast", "--overwrite", "--json", "--out", out])
+    };
 
     let told = stderr(&play("10.77.0.1:7433"));
     assert!(told.contains("not paired") && told.contains("rehearsekit pair"), "{told}");

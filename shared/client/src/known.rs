@@ -101,7 +101,12 @@ struct Entry {
 
 /// Where this user's settings of RehearseKit are; `None` where the system names no place.
 pub fn config_dir() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    config_dir_by(|name| std::env::var_os(name).map(PathBuf::from))
+}
+
+fn config_dir_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    // A relative one means another folder wherever a program is started; the XDG convention has it ignored.
+    let variable = |name: &str| variable(name).filter(|path| path.is_absolute());
     let folder = match std::env::consts::OS {
         "windows" => variable("APPDATA")?,
         "macos" => variable("HOME")?.join("Library").join("Application Support"),
@@ -119,6 +124,12 @@ impl KnownServers {
     /// The file at `path`, which need not be there yet.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
+    }
+
+    /// Whether a new pairing could be kept: reads the list and looks whether it can be changed.
+    pub fn prepare(&self) -> Result<(), KnownError> {
+        self.list()?;
+        self.lock().map(drop)
     }
 
     /// All of them, the one that was used last first.
@@ -191,23 +202,29 @@ impl KnownServers {
     /// Reads, changes and replaces the file, alone.
     fn change(&self, change: impl FnOnce(&mut Vec<KnownServer>)) -> Result<(), KnownError> {
         let io = |error: io::Error| self.io(&error);
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(io)?;
-        let lock = owner_only(OpenOptions::new().create(true).truncate(false).write(true))
-            .open(self.path.with_extension("lock"))
-            .map_err(io)?;
+        let lock = self.lock()?;
         lock.lock().map_err(io)?;
         let mut content = self.content()?;
         let mut servers = content.known();
         change(&mut servers);
         content.replace(&servers);
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.io(&error.into()))?;
-        let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
+        // One name is enough under the lock, and what a killed process left there is written over.
+        let fresh = self.path.with_extension("new");
         let mut file: File = owner_only(OpenOptions::new().create(true).truncate(true).write(true))
             .open(&fresh)
             .map_err(io)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
         fs::rename(&fresh, &self.path).map_err(io)
+    }
+
+    /// The file that is locked by whoever changes the list.
+    fn lock(&self) -> Result<File, KnownError> {
+        let io = |error: io::Error| self.io(&error);
+        fs::create_dir_all(self.path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        owner_only(OpenOptions::new().create(true).truncate(false).write(true))
+            .open(self.path.with_extension("lock"))
+            .map_err(io)
     }
 
     fn io(&self, error: &io::Error) -> KnownError {
@@ -345,6 +362,34 @@ mod tests {
         assert_eq!(known.forget(Fingerprint([1; 32])), Ok(true));
         assert_eq!(known.forget(Fingerprint([1; 32])), Ok(false));
         assert_eq!(again.find(Fingerprint([1; 32])), Ok(None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_of_settings_is_one_that_is_named_whole() {
+        let of = |set: &[(&str, &str)]| {
+            let set: std::collections::BTreeMap<_, _> = set.iter().copied().collect();
+            config_dir_by(|name| set.get(name).map(PathBuf::from))
+        };
+        let home = Some(PathBuf::from("/home/ann/.config/rehearsekit"));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[("HOME", ""), ("XDG_CONFIG_HOME", "")]), None);
+        assert_eq!(of(&[("HOME", "ann")]), None);
+        assert_eq!(of(&[("HOME", "/home/ann")]), home);
+        assert_eq!(of(&[("HOME", "/home/ann"), ("XDG_CONFIG_HOME", "settings")]), home);
+        assert_eq!(of(&[("XDG_CONFIG_HOME", "/etc/ann")]), Some(PathBuf::from("/etc/ann/rehearsekit")));
+    }
+
+    #[test]
+    fn whether_a_pairing_could_be_kept_is_known_before_there_is_one() {
+        let folder = folder();
+        let known = KnownServers::at(folder.path().join("deeper/servers.json"));
+        known.prepare().unwrap();
+        assert_eq!(known.list(), Ok(Vec::new()));
+        // Where a file is in the way nobody may make a folder, root neither.
+        fs::write(folder.path().join("file"), "").unwrap();
+        let told = KnownServers::at(folder.path().join("file/servers.json")).prepare().unwrap_err();
+        assert!(matches!(told, KnownError::Io { .. }), "{told}");
     }
 
     #[test]

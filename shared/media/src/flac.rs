@@ -22,8 +22,12 @@ use crate::grid;
 
 /// Frames of audio per FLAC frame: the reference encoder's choice up to 48 kHz and a fair one above.
 const BLOCK_FRAMES: usize = 4_096;
-/// Bytes of the stream marker and the one metadata block.
+/// What a frame takes besides its plain samples: headers and checksums, with room.
+const FRAME_EXTRA_BITS: usize = 512;
+/// Bytes of the stream marker and the first metadata block.
 const HEADER_BYTES: usize = 4 + 4 + 34;
+/// Says of a metadata block that it is the last one.
+const IS_LAST: u8 = 0x80;
 /// Highest rate flacenc agrees to. Above it, it is told one that a frame header cannot express, so that
 /// decoders take the rate from the stream header, where the true one stands.
 const ENCODER_MAX_HZ: u32 = 96_000;
@@ -38,6 +42,7 @@ pub struct FlacFile {
     /// No prediction at all: plain samples.
     plain: Verified<config::Encoder>,
     info: StreamInfo,
+    has_more_blocks: bool,
     frame: FrameBuf,
     context: Context,
     /// Interleaved samples not yet encoded, fewer than one block.
@@ -47,8 +52,13 @@ pub struct FlacFile {
 }
 
 impl FlacFile {
-    /// Creates the file at `path` for one or two channels.
-    pub fn create(path: &Path, rate: SampleRate, channels: usize) -> io::Result<Self> {
+    /// Creates the file at `path` for one or two channels, with `more` metadata blocks, each its kind and its content.
+    pub fn create(
+        path: &Path,
+        rate: SampleRate,
+        channels: usize,
+        more: &[(u8, Vec<u8>)],
+    ) -> io::Result<Self> {
         let bits = grid::BITS as usize;
         let claimed_hz = if rate.hz() > ENCODER_MAX_HZ { INEXPRESSIBLE_HZ } else { rate.hz() as usize };
         let config = settings().into_verified().map_err(|(_, e)| encoder_error(e))?;
@@ -58,12 +68,19 @@ impl FlacFile {
         let plain = plain.into_verified().map_err(|(_, e)| encoder_error(e))?;
         let mut file = BufWriter::new(File::create(path)?);
         file.write_all(&[0; HEADER_BYTES])?;
+        for (index, (kind, content)) in more.iter().enumerate() {
+            let last = if index + 1 == more.len() { IS_LAST } else { 0 };
+            file.write_all(&[kind | last])?;
+            file.write_all(&(content.len() as u32).to_be_bytes()[1..])?;
+            file.write_all(content)?;
+        }
         Ok(Self {
             file,
             rate,
             channels,
             config,
             plain,
+            has_more_blocks: !more.is_empty(),
             info: StreamInfo::new(claimed_hz, channels, bits).map_err(encoder_error)?,
             frame: FrameBuf::with_size(channels, BLOCK_FRAMES).map_err(encoder_error)?,
             context: Context::new(bits, channels),
@@ -105,8 +122,10 @@ impl FlacFile {
                 .map_err(encoder_error)
         };
         let mut frame = encode(&self.config)?;
-        // The encoder's prediction may overflow 32 bits on hostile signals; lossless is a promise, so look.
-        if frame.decode() != self.pending {
+        // The encoder's prediction may overflow 32 bits on hostile signals, and its estimate of the cheapest code may
+        // be wrong by megabytes on loud noise; lossless is a promise, and so is no larger than plain, so look.
+        let plain_bits = self.pending.len() * grid::BITS as usize + FRAME_EXTRA_BITS;
+        if frame.count_bits() > plain_bits || frame.decode() != self.pending {
             frame = encode(&self.plain)?;
         }
         self.pending.clear();
@@ -124,7 +143,7 @@ impl FlacFile {
         let (smallest, largest) = self.frame_bytes.unwrap_or((0, 0));
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.extend_from_slice(b"fLaC");
-        header.extend_from_slice(&[0x80, 0, 0, 34]);
+        header.extend_from_slice(&[if self.has_more_blocks { 0 } else { IS_LAST }, 0, 0, 34]);
         header.extend_from_slice(&(BLOCK_FRAMES as u16).to_be_bytes());
         header.extend_from_slice(&(BLOCK_FRAMES as u16).to_be_bytes());
         header.extend_from_slice(&(smallest as u32).to_be_bytes()[1..]);

@@ -1,7 +1,8 @@
 //! Stems to disk: one file per stem, all of them or none.
 //!
 //! Files grow in a hidden folder beside their destination and are renamed into place together at the end, so
-//! that an error, a full disk or Ctrl-C leaves nothing behind. Memory is bounded by one block.
+//! that an error, a full disk or Ctrl-C leaves nothing behind. Memory is bounded by one block. What was read is never
+//! replaced, and other files only if that was asked for (see [`crate::place`]).
 //!
 //! WAV is 32-bit float and keeps everything, also beyond full scale. FLAC is 24 bit: there the stems add up to
 //! the 24-bit mix exactly (see [`crate::grid`]), except where a stem exceeds full scale, which is counted and
@@ -14,9 +15,16 @@ use std::{
 };
 
 use rehearsekit_audio::{SampleRate, StemName, StemSet};
-use tempfile::TempDir;
 
-use crate::{flac::FlacFile, grid, wav, wav::WavFile};
+use crate::{
+    flac::FlacFile,
+    flac_tags, grid,
+    hidden::Hidden,
+    place::{self, Inputs, shown},
+    tags::Tags,
+    wav,
+    wav::WavFile,
+};
 
 /// File format of the stems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +67,29 @@ impl FromStr for StemFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No space.
-    #[error("the disk is full while writing {}; free some space or choose another folder (nothing was left behind)", .0.display())]
+    #[error("the disk is full while writing {}; free some space or choose another folder (nothing was left behind)", shown(.0))]
     DiskFull(PathBuf),
+    /// It would take the place of what is read.
+    #[error(
+        "{} would take the place of what this command reads ({}), which is never replaced: choose another folder or \
+         another name",
+        shown(path),
+        shown(input)
+    )]
+    IsInput {
+        /// What was to be written.
+        path: PathBuf,
+        /// What is read.
+        input: PathBuf,
+    },
+    /// Something is there, and was not to be replaced.
+    #[error("{} is there already: choose another folder or another name, or say --overwrite to replace it", shown(.0))]
+    Exists(PathBuf),
+    /// A folder, a device or a pipe is there.
+    #[error("{} is there and is no plain file: choose another folder or another name", shown(.0))]
+    NotAFile(PathBuf),
     /// Anything else the file system says.
-    #[error("cannot write {}: {source}; check that the folder exists and may be written to", path.display())]
+    #[error("cannot write {}: {source}; check that the folder exists and may be written to", shown(path))]
     Io {
         /// What was to be written.
         path: PathBuf,
@@ -86,7 +113,8 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    fn at(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+    /// What the file system said while `path` was written.
+    pub fn at(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(path.to_owned()),
             _ => Self::Io { path: path.to_owned(), source },
@@ -120,58 +148,96 @@ struct Loudness {
     energy: f64,
 }
 
+/// Where the stems of one song go, and what they are called there.
+#[derive(Debug, Clone, Copy)]
+pub struct StemFiles<'a> {
+    /// Their folder, made if it is not there.
+    pub folder: &'a Path,
+    /// A name per stem, in the model's order, without the format's ending.
+    pub names: &'a [String],
+    /// What they are.
+    pub format: StemFormat,
+    /// What they may never replace.
+    pub inputs: &'a Inputs,
+    /// Whether they may replace anything else.
+    pub overwrite: bool,
+    /// What the song says of itself; FLAC carries it.
+    pub tags: &'a Tags,
+}
+
+impl StemFiles<'_> {
+    fn file_name(&self, index: usize) -> String {
+        format!("{}.{}", self.names.get(index).map_or("", String::as_str), self.format)
+    }
+
+    /// The path of the stem number `index`.
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.folder.join(self.file_name(index))
+    }
+
+    /// Whether they may be written, to be asked before there is any work in them.
+    ///
+    /// # Errors
+    /// As [`place::check`].
+    pub fn check(&self) -> Result<(), WriteError> {
+        (0..self.names.len())
+            .try_for_each(|index| place::check(&self.path(index), self.inputs, self.overwrite))
+    }
+}
+
 /// Writes the stems of one song. Dropping it without [`Self::finish`] removes everything it made.
-pub struct StemWriter {
-    // Fields are dropped in this order: open files, their folder, the folders around it.
-    files: Vec<StemFile>,
-    hidden: TempDir,
-    made: MadeFolders,
-    folder: PathBuf,
+pub struct StemWriter<'a> {
+    // Fields are dropped in this order: open files, then their folder and the folders around it.
+    open: Vec<StemFile>,
+    hidden: Hidden,
+    files: StemFiles<'a>,
     stems: StemSet,
-    format: StemFormat,
     channels: usize,
     frames: u64,
     loudness: Vec<Loudness>,
     clipped: Vec<u64>,
 }
 
-impl StemWriter {
-    /// Begins `folder/STEM.wav` or `.flac` for every stem, `channels` (1 or 2) each. `frames` is how long they
-    /// will be, where that is known, so that what cannot fit is refused at once.
+impl<'a> StemWriter<'a> {
+    /// Begins a file for every stem, `channels` (1 or 2) each. `frames` is how long they will be, where that is known, so
+    /// that what cannot fit is refused at once.
+    ///
+    /// # Errors
+    /// As [`StemFiles::check`], and what the file system says.
     pub fn create(
-        folder: &Path,
+        files: StemFiles<'a>,
         stems: &StemSet,
-        format: StemFormat,
         rate: SampleRate,
         channels: usize,
         frames: Option<u64>,
     ) -> Result<Self, WriteError> {
+        let StemFiles { folder, format, .. } = files;
         if let Some(frames) = frames.filter(|&f| format == StemFormat::Wav && !fits_wav(f, channels)) {
             return Err(WriteError::TooLong { frames });
         }
-        let made = MadeFolders::create(folder).map_err(WriteError::at(folder))?;
-        let hidden = tempfile::Builder::new()
-            .prefix(".rehearsekit-")
-            .tempdir_in(folder)
-            .map_err(WriteError::at(folder))?;
-        let mut files = Vec::with_capacity(stems.count());
-        for stem in stems.names() {
-            let path = hidden.path().join(format!("{stem}.{format}"));
+        if files.names.len() != stems.count() {
+            let (got, want) = (format!("{} names", files.names.len()), format!("{} stems", stems.count()));
+            return Err(WriteError::Shape { got, want });
+        }
+        files.check()?;
+        let hidden = Hidden::inside(folder).map_err(WriteError::at(folder))?;
+        let mut open = Vec::with_capacity(stems.count());
+        for index in 0..stems.count() {
+            let path = hidden.path().join(files.file_name(index));
             let file = match format {
                 StemFormat::Wav => WavFile::create(&path, rate, channels).map(StemFile::Wav),
                 StemFormat::Flac => {
-                    FlacFile::create(&path, rate, channels).map(|f| StemFile::Flac(Box::new(f)))
+                    let about = flac_tags::blocks(files.tags, stems.names()[index].as_str());
+                    FlacFile::create(&path, rate, channels, &about).map(|f| StemFile::Flac(Box::new(f)))
                 }
             };
-            files.push(file.map_err(WriteError::at(&path))?);
+            open.push(file.map_err(WriteError::at(&files.path(index)))?);
         }
         Ok(Self {
-            files,
+            open,
             hidden,
-            made,
-            folder: folder.to_owned(),
+            files,
             stems: stems.clone(),
-            format,
             channels,
             frames: 0,
             loudness: vec![Loudness::default(); stems.count()],
@@ -189,7 +255,7 @@ impl StemWriter {
     pub fn write(&mut self, mix: &[&[f32]], stems: &[Vec<Vec<f32>>]) -> Result<(), WriteError> {
         self.check_shape(mix, stems)?;
         let frames = mix.first().map_or(0, |c| c.len());
-        if self.format == StemFormat::Wav && !fits_wav(self.frames + frames as u64, self.channels) {
+        if self.files.format == StemFormat::Wav && !fits_wav(self.frames + frames as u64, self.channels) {
             return Err(WriteError::TooLong { frames: self.frames + frames as u64 });
         }
         for (loudness, stem) in self.loudness.iter_mut().zip(stems) {
@@ -198,53 +264,77 @@ impl StemWriter {
                 loudness.energy += f64::from(sample) * f64::from(sample);
             }
         }
-        let integers = match self.format {
+        let integers = match self.files.format {
             StemFormat::Wav => Vec::new(),
             StemFormat::Flac => self.on_the_grid(mix, stems),
         };
-        for (index, file) in self.files.iter_mut().enumerate() {
+        for (index, file) in self.open.iter_mut().enumerate() {
             let result = match file {
                 StemFile::Wav(file) => file.write(&stems[index]),
                 StemFile::Flac(file) => file.write(&integers[index]),
             };
-            result.map_err(WriteError::at(&self.folder))?;
+            result.map_err(WriteError::at(self.files.folder))?;
         }
         self.frames += frames as u64;
         Ok(())
     }
 
     /// Completes all files and shows them under their names.
+    ///
+    /// # Errors
+    /// What the file system says, or that something has come to one of the places meanwhile. Then none is shown, and
+    /// files that were to be replaced are as they were.
     pub fn finish(mut self) -> Result<Vec<WrittenStem>, WriteError> {
-        for file in self.files.drain(..) {
+        let Self { files, .. } = self;
+        for file in self.open.drain(..) {
             let result = match file {
                 StemFile::Wav(file) => file.finish(),
                 StemFile::Flac(file) => file.finish(),
             };
-            result.map_err(WriteError::at(&self.folder))?;
+            result.map_err(WriteError::at(files.folder))?;
         }
-        let samples = (self.frames * self.channels as u64).max(1) as f64;
-        let mut written: Vec<WrittenStem> = Vec::with_capacity(self.stems.count());
-        for (index, stem) in self.stems.names().iter().enumerate() {
-            let name = format!("{stem}.{}", self.format);
-            let path = self.folder.join(&name);
-            if let Err(error) = fs::rename(self.hidden.path().join(&name), &path) {
-                for file in &written {
-                    // The error that brought us here is the one to tell.
-                    let _ = fs::remove_file(&file.path);
-                }
-                return Err(WriteError::at(&path)(error));
+        let _placing = place::placing();
+        files.check()?;
+        let replaced: Vec<bool> = (0..self.stems.count()).map(|index| self.keep_old(index)).collect();
+        for index in 0..self.stems.count() {
+            let finished = self.hidden.path().join(files.file_name(index));
+            if let Err(error) = place::put(&finished, &files.path(index), files.overwrite) {
+                (0..index).for_each(|placed| self.put_back(placed, replaced[placed]));
+                return Err(error);
             }
-            let Loudness { peak, energy } = self.loudness[index];
-            written.push(WrittenStem {
-                stem: stem.clone(),
-                path,
-                peak_dbfs: 20.0 * f64::from(peak).log10(),
-                level_dbfs: 10.0 * (energy / samples).log10(),
-                clipped_samples: self.clipped[index],
-            });
         }
-        self.made.keep();
-        Ok(written)
+        self.hidden.keep_folders();
+        Ok((0..self.stems.count()).map(|index| self.written(index)).collect())
+    }
+
+    fn old(&self, index: usize) -> PathBuf {
+        self.hidden.path().join(format!("old-{index}"))
+    }
+
+    /// Keeps what is about to be replaced, so that it can come back (on a file system without links it cannot); whether
+    /// there is anything.
+    fn keep_old(&self, index: usize) -> bool {
+        let path = self.files.path(index);
+        let _ = fs::hard_link(&path, self.old(index));
+        fs::symlink_metadata(path).is_ok()
+    }
+
+    /// The error that brought us here is the one to tell.
+    fn put_back(&self, index: usize, replaced: bool) {
+        let path = self.files.path(index);
+        let _ = if replaced { fs::rename(self.old(index), path) } else { fs::remove_file(path) };
+    }
+
+    fn written(&self, index: usize) -> WrittenStem {
+        let samples = (self.frames * self.channels as u64).max(1) as f64;
+        let Loudness { peak, energy } = self.loudness[index];
+        WrittenStem {
+            stem: self.stems.names()[index].clone(),
+            path: self.files.path(index),
+            peak_dbfs: 20.0 * f64::from(peak).log10(),
+            level_dbfs: 10.0 * (energy / samples).log10(),
+            clipped_samples: self.clipped[index],
+        }
     }
 
     /// `[stem][channel][frame]` on the integer grid, closed there.
@@ -288,29 +378,4 @@ impl StemWriter {
 
 fn fits_wav(frames: u64, channels: usize) -> bool {
     frames.saturating_mul(channels as u64 * 4) <= wav::MAX_DATA_BYTES
-}
-
-/// The folders that had to be made for the output, removed again (where empty) unless kept.
-struct MadeFolders(Vec<PathBuf>);
-
-impl MadeFolders {
-    fn create(folder: &Path) -> io::Result<Self> {
-        let missing = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists());
-        let made = Self(missing.map(Path::to_owned).collect());
-        fs::create_dir_all(folder)?;
-        Ok(made)
-    }
-
-    fn keep(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for MadeFolders {
-    fn drop(&mut self) {
-        for folder in &self.0 {
-            // Innermost first; one that somebody else has put something into stays.
-            let _ = fs::remove_dir(folder);
-        }
-    }
 }

@@ -54,7 +54,7 @@ impl Server {
         let output = Command::new(bundle::command())
             .arg("stream")
             .arg(song)
-            .args(["--server", &self.address, "--pace", "fast", "--json"])
+            .args(["--server", &self.address, "--pace", "fast", "--overwrite", "--json"])
             .args(more)
             .arg("--out")
             .arg(out)

@@ -219,7 +219,16 @@ impl Stage {
             let seconds = (minutes * 60.0 * 10.0).to_string();
             let mut command = Command::new("nice");
             command.args(["-n", "19"]).arg(self.kit.program()).env("REHEARSEKIT_DATA", self.kit.data());
-            command.args(["stream", "--pace", "fast", "--loop", "--seconds", &seconds, "--json"]);
+            command.args([
+                "stream",
+                "--pace",
+                "fast",
+                "--loop",
+                "--seconds",
+                &seconds,
+                "--overwrite",
+                "--json",
+            ]);
             command.args(["--server", &self.server.listen, "--model", SPLEETER, "--budget", &args.budget]);
             command.arg("--out").arg(folder()?.join(format!("bounce-{n}"))).arg(&song);
             command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -93,8 +93,8 @@ fn song(args: &Args, kit: &Kit) -> Result<PathBuf> {
 
 fn our_seconds(kit: &Kit, model: &str, song: &Path) -> Result<f64> {
     let out = folder()?.join("stems");
-    let words =
-        ["separate", &song.to_string_lossy(), "--model", model, "--out", &out.to_string_lossy(), "--json"];
+    let (song, out) = (song.to_string_lossy(), out.to_string_lossy());
+    let words = ["separate", &song, "--model", model, "--out", &out, "--overwrite", "--json"];
     kit.json(&words)?["elapsed_seconds"].as_f64().context("`separate` did not say how long it took")
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn song(kit: &Kit, folder: &Path) -> Result<(PathBuf, Sound)> {
     let example = kit.example_song()?;
     let parts = folder.join("parts");
     let (example, parts_text) = (example.to_string_lossy(), parts.to_string_lossy());
-    kit.json(&["separate", &example, "--model", SPLEETER, "--out", &parts_text, "--json"])?;
+    kit.json(&["separate", &example, "--model", SPLEETER, "--out", &parts_text, "--overwrite", "--json"])?;
     // The parts sum to the song; this decodes it.
     let mut song: Option<Sound> = None;
     for (_, path) in stems_in(&parts)? {
@@ -128,7 +128,18 @@ pub(crate) fn song(kit: &Kit, folder: &Path) -> Result<(PathBuf, Sound)> {
 fn vocals(kit: &Kit, server: &str, song: &Path, folder: &Path) -> Result<Sound> {
     let stems = folder.join("stems");
     let (song, out) = (song.to_string_lossy(), stems.to_string_lossy());
-    kit.json(&["stream", &song, "--server", server, "--pace", "fast", "--json", "--out", &out])?;
+    kit.json(&[
+        "stream",
+        &song,
+        "--server",
+        server,
+        "--pace",
+        "fast",
+        "--overwrite",
+        "--json",
+        "--out",
+        &out,
+    ])?;
     Sound::read(&stems.join("vocals.wav"))
 }
 

@@ -150,7 +150,7 @@ impl Room<'_> {
         let play = |budget: &str| {
             let began = Instant::now();
             let words = ["stream", &song, "--server", &server.listen, "--model", model, "--budget", budget];
-            let pace = ["--pace", "realtime", "--out", &out.to_string_lossy(), "--json"];
+            let pace = ["--pace", "realtime", "--out", &out.to_string_lossy(), "--overwrite", "--json"];
             let figures = self.kit.json(&[&words[..], &pace].concat())?;
             Ok((figures, began.elapsed().as_secs_f64()))
         };
@@ -170,6 +170,7 @@ impl Room<'_> {
             model,
             "--out",
             &out.to_string_lossy(),
+            "--overwrite",
             "--json",
         ])?;
         let took = began.elapsed().as_secs_f64();

@@ -42,7 +42,7 @@ pub(super) fn check(variant: Variant, packed: &Packed, program: &Path) -> Result
 
     let resolved = podman.resolved(variant)?;
     let began = Instant::now();
-    let song = ["separate", SONG, "--model", SPLEETER, "--out", "/data/stems", "--json"];
+    let song = ["separate", SONG, "--model", SPLEETER, "--out", "/data/stems", "--overwrite", "--json"];
     let stems = capture_json(&mut podman.once(&song))?;
     println!("  the example song, separated: {}", stems["files"]);
     let separate_seconds = began.elapsed().as_secs_f64();
@@ -290,7 +290,7 @@ impl Player<'_> {
         capture_json(&mut self.command(words))
     }
 
-    fn stream<'b>(&'b self, server: &'b str, seconds: &'b str) -> [&'b str; 11] {
+    fn stream<'b>(&'b self, server: &'b str, seconds: &'b str) -> [&'b str; 12] {
         let song = self.song.to_str().unwrap_or_default();
         let out = self.folder.to_str().unwrap_or_default();
         [
@@ -303,6 +303,7 @@ impl Player<'_> {
             seconds,
             "--out",
             out,
+            "--overwrite",
             "--json",
             "--budget=500ms",
         ]

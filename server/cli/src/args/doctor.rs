@@ -36,6 +36,9 @@ pub(crate) struct DoctorArgs {
     /// and of folders are left out
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Replace the report's file if it is there
+    #[arg(long, requires = "report")]
+    pub(crate) overwrite: bool,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,

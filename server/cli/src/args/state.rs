@@ -13,7 +13,8 @@ use crate::failure::EXIT_CODES;
      docker exec rehearsekit rehearsekit backup - > nas-2026-05.tar\n\n\
      The server may run and sessions may play meanwhile. The file holds the server's key: whoever has it can pose as \
      this server, so keep it as you keep a key. Settings go along, whether they come from a file, the environment or \
-     the command line; give here what `serve` is given there.\n\n{EXIT_CODES}"
+     the command line; give here what `serve` is given there. A file that is there stays, unless --overwrite is given: a \
+     nightly backup has the date in its name, or says so.\n\n{EXIT_CODES}"
 ))]
 pub(crate) struct BackupArgs {
     /// The file to write, or - for stdout
@@ -21,6 +22,9 @@ pub(crate) struct BackupArgs {
     /// Leave models and ONNX Runtime out, which makes the file small; they can be fetched again
     #[arg(long)]
     pub(crate) without_models: bool,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
     /// Print the result as JSON (not where the backup goes to stdout)

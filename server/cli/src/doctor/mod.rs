@@ -13,9 +13,11 @@ mod multicast;
 mod ports;
 mod report;
 mod runtime;
+mod songs;
 
 use std::path::Path;
 
+use rehearsekit_media::WholeFile;
 use rehearsekit_server::{
     config::Config,
     engine::{ModelEngine, choose_device},
@@ -28,6 +30,15 @@ use finding::{Finding, Trouble};
 /// `rehearsekit doctor`.
 pub(crate) fn run(args: &DoctorArgs, data: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(&args.settings, data);
+    let inputs = report::inputs(config.as_ref().ok());
+    let report = args.report.as_deref().map(|path| WholeFile {
+        path,
+        inputs: &inputs,
+        overwrite: args.overwrite,
+        owner_only: false,
+    });
+    // Before all that takes time.
+    report.as_ref().map_or(Ok(()), WholeFile::check)?;
     let findings = match (&args.server, &config) {
         (Some(server), _) => link::examine(server, args),
         (None, Ok(config)) => examine(config, args.quick),
@@ -37,8 +48,8 @@ pub(crate) fn run(args: &DoctorArgs, data: Option<&Path>) -> Result<(), Failure>
             vec![Finding::failed("configuration", trouble, error.to_string())]
         }
     };
-    if let Some(path) = &args.report {
-        report::write(path, config.as_ref().ok(), &findings)?;
+    if let Some(report) = &report {
+        report::write(report, config.as_ref().ok(), &findings)?;
     }
     let failed = findings.iter().filter(|finding| finding.has_failed()).count();
     if args.json {
@@ -74,6 +85,7 @@ fn examine(config: &Config, quick: bool) -> Vec<Finding> {
     findings.push(clock::examine(&config.data));
     findings.extend(ports::examine(config));
     findings.push(multicast::of_server(config));
+    findings.push(songs::examine());
     let chosen = choose_device(config);
     findings.push(gpu::examine(config, &chosen));
     if is_usable {

@@ -2,11 +2,12 @@
 //! what it counts, as far as it runs; without what is nobody else's business.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use rehearsekit_client::Scrub;
+use rehearsekit_media::{Inputs, WholeFile, WriteError, place::shown};
 use rehearsekit_server::{clients::ClientBook, config::Config};
 use serde_json::{Value, json};
 
@@ -17,8 +18,12 @@ use crate::{failure::Failure, output};
 const MOST_FILES: usize = 500;
 const DEEPEST: usize = 3;
 
-/// Writes it to `path`.
-pub(crate) fn write(path: &Path, config: Option<&Config>, findings: &[Finding]) -> Result<(), Failure> {
+/// Writes it into `file`.
+pub(crate) fn write(
+    file: &WholeFile<'_>,
+    config: Option<&Config>,
+    findings: &[Finding],
+) -> Result<(), Failure> {
     let all = json!({
         "rehearsekit": env!("CARGO_PKG_VERSION"),
         "machine": machine(),
@@ -30,13 +35,19 @@ pub(crate) fn write(path: &Path, config: Option<&Config>, findings: &[Finding]) 
         }),
     });
     let text = serde_json::to_string_pretty(&scrub(config).value(&all)).map_err(Failure::run)?;
-    fs::write(path, text + "\n")
-        .map_err(|error: io::Error| Failure::run(format!("cannot write {}: {error}", path.display())))?;
+    file.write(|out| writeln!(out, "{text}").map_err(WriteError::at(file.path)))?;
     output::note(&format!(
         "{} is for a bug report; keys, tokens, names and folders are left out, but look through it before you send it",
-        path.display()
+        shown(file.path)
     ));
     Ok(())
+}
+
+/// What of the server's may never be replaced by it.
+pub(crate) fn inputs(config: Option<&Config>) -> Inputs {
+    let names = ["state.json", "server.toml", "identity/server.pem", "identity/clients.json"];
+    let of_data = |config: &Config| names.map(|name| config.data.join(name));
+    Inputs::new(config.map(of_data).into_iter().flatten())
 }
 
 /// What must not go along.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rehearsekit_media::place::shown;
 use rehearsekit_models::{
     fetch::{
         FetchError,
@@ -13,6 +14,7 @@ use rehearsekit_models::{
 use serde_json::json;
 
 use super::finding::{Finding, Trouble};
+use crate::output;
 
 const CHECK: &str = "onnx runtime";
 const GET_IT: &str = "rehearsekit models pull of any model brings the right one, and so does a file made by models export on a \
@@ -35,8 +37,9 @@ pub(crate) fn examine(data: &Path) -> Finding {
                 Some(version) => format!("version {version}"),
                 None => format!("named by {OVERRIDE}"),
             };
-            let facts = json!({ "library": library, "about": runtime.about() });
-            Finding::good(CHECK, format!("{version}, {}", library.display())).with(facts)
+            let mut facts = json!({ "about": runtime.about() });
+            output::put_path(&mut facts, "library", &library);
+            Finding::good(CHECK, format!("{version}, {}", shown(&library))).with(facts)
         }
         Err(error @ RuntimeError::Version { .. }) => {
             Finding::failed(CHECK, Trouble::RuntimeVersion, error.to_string())

@@ -1,15 +1,11 @@
 //! A song with known stems: one file per stem in a folder, the mix is their sum.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    ops::{ControlFlow, Range},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, ops::Range, path::Path};
 
 use rehearsekit_audio::{SampleRate, StemSet};
+use rehearsekit_media::place;
 
-use crate::{args::Span, failure::Failure, interrupt};
+use crate::{args::Span, failure::Failure, song};
 
 /// Left and right, equally long.
 pub(crate) type Stereo = [Vec<f32>; 2];
@@ -31,7 +27,7 @@ pub(crate) struct Song {
 impl Song {
     /// Reads every WAV and FLAC file of `folder` as a stem called by the file's name.
     pub(crate) fn read(folder: &Path, excerpt: &Excerpt) -> Result<Self, Failure> {
-        let shown = folder.display();
+        let shown = place::shown(folder);
         let entries = fs::read_dir(folder)
             .map_err(|error| Failure::input(format!("cannot read the folder {shown}: {error}")))?;
         let mut rate = None;
@@ -45,13 +41,11 @@ impl Song {
                 continue;
             }
             let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
-            let go_on =
-                || if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            let audio = rehearsekit_media::decode(&path, &mut |_, _| go_on())?;
+            let audio = song::read_whole(&path)?;
             if *rate.get_or_insert(audio.rate()) != audio.rate() {
                 let message = format!(
                     "{} is at {}, another stem of that song is not; make them one rate",
-                    path.display(),
+                    place::shown(&path),
                     audio.rate()
                 );
                 return Err(Failure::input(message));

@@ -12,11 +12,14 @@ use crate::{
     client::feed::Feed,
     eval::song::{Excerpt, Song},
     failure::Failure,
-    separate,
+    song,
 };
 
 /// What is read, by the end of its name.
-const ENDINGS: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
+const ENDINGS: &[&str] = &[
+    "wav", "w64", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "aif", "aiff", "aifc", "au",
+    "caf", "mka", "mkv", "webm",
+];
 /// How far the second client of a song begins behind the first, as a part of the song; all that follow are spread
 /// evenly however many they are, since it is the golden ratio.
 const STEP: f64 = 0.618_033_988_75;
@@ -33,7 +36,7 @@ pub(super) fn read(args: &LoadArgs) -> Result<Vec<Tune>, Failure> {
     let found = if args.songs.is_dir() { in_folder(&args.songs)? } else { vec![args.songs.clone()] };
     let mut tunes = Vec::new();
     for path in found.iter().take(args.clients.into()) {
-        let song = if path.is_dir() { of_stems(path)? } else { separate::read_song(path)? };
+        let song = if path.is_dir() { of_stems(path)? } else { song::read_whole(path)? };
         let rate = rate.unwrap_or(song.rate());
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         tunes.push(Tune { name, feed: Feed::new(song, rate, Some(args.length().as_secs_f64()), true)? });
@@ -48,7 +51,7 @@ pub(super) fn of_client(tunes: &[Tune], client: usize) -> (&str, Feed) {
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let shown = folder.display();
+    let shown = rehearsekit_media::place::shown(folder);
     let unreadable = |error| Failure::input(format!("cannot read the folder {shown}: {error}"));
     let listed = |folder: &Path| -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
@@ -69,7 +72,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     found.sort();
     if found.is_empty() {
         return Err(Failure::input(format!(
-            "{shown} holds no songs; put WAV, FLAC, MP3, Ogg Vorbis or M4A files there, or folders with a song's stems"
+            "{shown} holds no songs; put songs there (WAV, FLAC, MP3, Ogg, Opus, M4A, AIFF, …), or folders with a song's stems"
         )));
     }
     Ok(found)

@@ -13,7 +13,7 @@ use std::{
 
 use rehearsekit_audio::{SampleRate, StemSet};
 use rehearsekit_client::{Decimation, Link, LinkState, Opened, RefusalCode, offers::in_millis};
-use rehearsekit_media::{StemFormat, StemWriter};
+use rehearsekit_media::{Inputs, StemFiles, StemFormat, StemWriter, Tags, place::shown};
 
 use crate::{
     args::StreamArgs,
@@ -24,7 +24,7 @@ use crate::{
         host_frames,
     },
     failure::Failure,
-    progress, separate,
+    progress, song,
     whom::Whom,
 };
 use report::Report;
@@ -36,7 +36,7 @@ const PLAYED_RING_SECONDS: f64 = 20.0;
 pub(crate) fn run(args: &StreamArgs) -> Result<(), Failure> {
     let whom = Whom::of(&args.reach.server, args.reach.fingerprint.as_deref())?;
     let title = whom.title().to_owned();
-    let song = separate::read_song(&args.song)?;
+    let song = song::read_whole(&args.song)?;
     let rate = args.rate.map_or(Ok(song.rate()), SampleRate::new).map_err(Failure::usage)?;
     let feed = Feed::new(song, rate, args.seconds.map(|s| s.as_secs_f64()), args.looped)?;
 
@@ -76,7 +76,17 @@ fn play_through<'a>(
     let set = &opened.stems;
     let latency_frames = u64::from(wanted.latency_frames());
     let (player, counters) = ends.player(wanted, opened);
-    let mut writer = StemWriter::create(&args.out, set, StemFormat::Wav, rate, 2, Some(frames))?;
+    let names: Vec<String> = set.names().iter().map(|stem| stem.as_str().to_owned()).collect();
+    let inputs = Inputs::new([&args.song]);
+    let files = StemFiles {
+        folder: &args.out,
+        names: &names,
+        format: StemFormat::Wav,
+        inputs: &inputs,
+        overwrite: args.overwrite,
+        tags: &Tags::default(),
+    };
+    let mut writer = StemWriter::create(files, set, rate, 2, Some(frames))?;
     let channels = 2 * set.count() + 2;
     let capacity = (PLAYED_RING_SECONDS * f64::from(rate.hz())) as usize * channels;
     let (played_in, mut played) = rtrb::RingBuffer::new(capacity);
@@ -164,7 +174,7 @@ impl Sink for ToWriter {
 
 /// Writes what has been played since the last call; how many frames that was.
 fn write_played(
-    writer: &mut StemWriter,
+    writer: &mut StemWriter<'_>,
     set: &StemSet,
     played: &mut rtrb::Consumer<f32>,
 ) -> Result<usize, Failure> {
@@ -205,7 +215,7 @@ fn check_end(args: &StreamArgs, title: &str, ended: &Ended, link: &Link) -> Resu
         }
         End::SinkTooSlow => Err(Failure::run(format!(
             "{} takes data more slowly than the song plays; choose a faster disk",
-            args.out.display()
+            shown(&args.out)
         ))),
     }
 }

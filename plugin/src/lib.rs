@@ -15,6 +15,7 @@ pub mod editor;
 pub mod host_compat;
 pub mod look;
 pub mod params;
+pub mod player;
 pub mod settings;
 pub mod shared;
 mod unload;

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use nice_plug::params::internals::ParamPtr;
 use nice_plug::prelude::Params;
@@ -12,6 +12,7 @@ use rehearsekit_plugin_engine::{AudioEngine, AudioSetup, Instance, Settings};
 
 use crate::automation::Gestures;
 use crate::params::RehearseParams;
+use crate::player::Player;
 use crate::settings::SettingsCell;
 
 /// The rate that a latency is told for while the host has set none.
@@ -64,6 +65,8 @@ pub struct Shared {
     tells_of_output: AtomicBool,
     /// Whether the player can ask for a count-in: in the standalone, where no host has a pre-roll.
     counts_in: AtomicBool,
+    /// The song of one's own: the standalone's.
+    player: OnceLock<Arc<dyn Player>>,
     host: Mutex<Option<Arc<dyn HostSide>>>,
 }
 
@@ -92,6 +95,7 @@ impl Default for Shared {
             is_carried: AtomicBool::new(false),
             tells_of_output: AtomicBool::new(false),
             counts_in: AtomicBool::new(false),
+            player: OnceLock::new(),
             host: Mutex::new(None),
         }
     }
@@ -156,6 +160,16 @@ impl Shared {
     /// Whether the player can ask for a count-in.
     pub fn counts_in(&self) -> bool {
         self.counts_in.load(Ordering::Relaxed)
+    }
+
+    /// There is a song of one's own. Once only.
+    pub fn set_player(&self, player: Arc<dyn Player>) {
+        let _ = self.player.set(player);
+    }
+
+    /// The song of one's own, where no host plays one.
+    pub fn player(&self) -> Option<&Arc<dyn Player>> {
+        self.player.get()
     }
 
     /// Tells whether the transport of the part that is played next is only carried on from the host's. Audio thread.

@@ -61,9 +61,10 @@ enum Command {
     Install,
     /// Scan, load, play, export and reload the plugin in Ardour, with a server and real music (outside the CI)
     #[command(
-        after_help = "Example:\n  cargo xtask daw-check\n\nInstalls Ardour 7 and a screen to show it on."
+        after_help = "Example:\n  cargo xtask daw-check\n  cargo xtask daw-check --player\n\nInstalls Ardour 7 and a \
+                            screen to show it on; with --player only the screen."
     )]
-    DawCheck,
+    DawCheck(daw_check::Args),
     /// Find, pair with, lose and find again a server from another machine, made of network namespaces (outside the CI)
     #[command(
         after_help = "Example:\n  cargo xtask lan-check\n\nNeeds root, or sudo without a password; installs a screen without a monitor."
@@ -108,7 +109,7 @@ fn run(command: Command) -> Result<()> {
         Command::Arrows => house::check_arrows(),
         Command::Bundle(args) => bundle::bundle(&args).map(drop),
         Command::Install => bundle::install(),
-        Command::DawCheck => daw_check::check(),
+        Command::DawCheck(args) => daw_check::check(&args),
         Command::LanCheck => lan_check::check(),
         Command::GuideCheck(args) => guide_check::check(&args),
         Command::Image(args) => image::run_image(&args),

@@ -287,13 +287,19 @@ fn focused(desk: &mut Desk<'_>, response: &egui::Response, position: f64) {
 
 /// Arrows skip, Home goes to the beginning.
 fn skip_by_keys(desk: &mut Desk<'_>) {
-    let (home, skip) = desk.ui.input(|i| {
-        let presses = |key| i.num_presses(key) as f64;
-        let step = if i.modifiers.shift { SHORT_SKIP } else { SKIP };
-        let skip = step * (presses(Key::ArrowRight) - presses(Key::ArrowLeft))
-            + LONG_SKIP * (presses(Key::PageUp) - presses(Key::PageDown));
-        (i.num_presses(Key::Home) > 0, skip)
-    });
+    let mut skip = 0.0;
+    let mut home = false;
+    for (key, modifiers) in presses(desk) {
+        let step = if modifiers.shift { SHORT_SKIP } else { SKIP };
+        match key {
+            Key::ArrowRight => skip += step,
+            Key::ArrowLeft => skip -= step,
+            Key::PageUp => skip += LONG_SKIP,
+            Key::PageDown => skip -= LONG_SKIP,
+            Key::Home => home = true,
+            _ => {}
+        }
+    }
     if home {
         desk.actions.push(Action::Player(PlayerAction::Seek(0.0)));
     } else if skip != 0.0 {
@@ -301,31 +307,33 @@ fn skip_by_keys(desk: &mut Desk<'_>) {
     }
 }
 
+/// The keys that went down since the last picture, with what was held at that moment: it may be let go already.
+fn presses(desk: &Desk<'_>) -> Vec<(Key, Modifiers)> {
+    let key = |event: &Event| match event {
+        Event::Key { key, pressed: true, modifiers, .. } => Some((*key, *modifiers)),
+        _ => None,
+    };
+    desk.ui.input(|i| i.events.iter().filter_map(key).collect())
+}
+
 /// The keys that work wherever the keyboard is, unless one is typing: Space, A, B, L; and where nothing has the
 /// keyboard, those of the bar.
 pub(crate) fn keys(desk: &mut Desk<'_>, player: &PlayerView) {
-    let focused = desk.ui.memory(|memory| memory.focused());
     if player.song.is_none() || desk.is_typing() {
         return;
     }
+    let focused = desk.ui.memory(|memory| memory.focused());
     // Somebody who walks by Tab presses what has the keyboard with Space.
     let space_is_free = focused.is_none() || !desk.panel.walks;
-    let pressed = |desk: &Desk<'_>, key: Key| {
-        desk.ui.input(|i| {
-            i.modifiers == Modifiers::NONE
-                && i.events.iter().any(
-                    |event| matches!(event, Event::Key { key: one, pressed: true, repeat: false, .. } if *one == key),
-                )
-        })
-    };
-    let [space, a, b, l] = [Key::Space, Key::A, Key::B, Key::L].map(|key| pressed(desk, key));
-    for (is_pressed, action) in [
-        (space && space_is_free, PlayerAction::Play(!player.state.is_under_way())),
-        (a, PlayerAction::LoopFromHere),
-        (b, PlayerAction::LoopToHere),
-        (l, PlayerAction::Looping(!player.looping)),
-    ] {
-        if is_pressed {
+    for (key, modifiers) in presses(desk) {
+        let action = match key {
+            Key::Space if space_is_free => PlayerAction::Play(!player.state.is_under_way()),
+            Key::A => PlayerAction::LoopFromHere,
+            Key::B => PlayerAction::LoopToHere,
+            Key::L => PlayerAction::Looping(!player.looping),
+            _ => continue,
+        };
+        if modifiers == Modifiers::NONE {
             desk.actions.push(Action::Player(action));
         }
     }

@@ -16,6 +16,10 @@ use super::player::Player;
 
 /// How often the desktop is told what plays; it counts the position on by itself.
 const TELL_EVERY: Duration = Duration::from_millis(300);
+/// Our name among players.
+const NAME: &str = "rehearsekit";
+/// A file may promise any length; the desktop counts in 64 bits of microseconds.
+const MOST_SECONDS: f64 = 360_000.0;
 /// Of a key that skips.
 const SKIP_SECONDS: f64 = 5.0;
 /// A position further off than this is told anew.
@@ -24,11 +28,8 @@ const OFF_SECONDS: f64 = 0.5;
 /// Listens to them for as long as the program runs.
 pub(super) fn listen(player: Arc<Player>, shared: Arc<Shared>) {
     let work = move || {
-        let config = PlatformConfig {
-            display_name: "RehearseKit",
-            dbus_name: "org.rehearsekit.standalone",
-            hwnd: None,
-        };
+        let Some(name) = name() else { return tracing::info!("no desktop's bus, so no media keys") };
+        let config = PlatformConfig { display_name: "RehearseKit", dbus_name: &name, hwnd: None };
         let mut controls = match MediaControls::new(config) {
             Ok(controls) => controls,
             Err(error) => return tracing::info!("no media keys: {error:?}"),
@@ -59,6 +60,21 @@ pub(super) fn listen(player: Arc<Player>, shared: Arc<Shared>) {
     if let Err(error) = std::thread::Builder::new().name("rehearsekit-keys".to_owned()).spawn(work) {
         tracing::info!("no media keys: {error}");
     }
+}
+
+/// What we are called on the desktop's bus; `None` where there is no bus: souvlaki's thread would panic.
+#[cfg(target_os = "linux")]
+fn name() -> Option<String> {
+    let bus = zbus::blocking::Connection::session().ok()?;
+    let names = zbus::blocking::fdo::DBusProxy::new(&bus).ok()?.list_names().ok()?;
+    // A second instance has the number of its process behind it, as MPRIS has it.
+    let is_taken = names.iter().any(|name| name.as_str() == format!("org.mpris.MediaPlayer2.{NAME}"));
+    Some(if is_taken { format!("{NAME}.instance{}", std::process::id()) } else { NAME.to_owned() })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn name() -> Option<String> {
+    Some(NAME.to_owned())
 }
 
 /// The moment of the song that is heard.
@@ -102,7 +118,7 @@ fn tell(controls: &mut MediaControls, view: &PlayerView, told: Option<&(PlayerVi
     if told.is_some_and(|(before, at)| !is_news(before, *at, view)) {
         return;
     }
-    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
+    let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0).min(MOST_SECONDS));
     let named = MediaMetadata {
         title: view.song.as_ref().map(|song| song.name.as_str()),
         duration: view.length_seconds.map(seconds),

@@ -243,7 +243,7 @@ impl Room<'_> {
     fn media(&self, method: &str) -> Result<()> {
         let mut send = Command::new("dbus-send");
         send.env("DBUS_SESSION_BUS_ADDRESS", &self.bus);
-        send.args(["--session", "--print-reply", "--dest=org.mpris.MediaPlayer2.org.rehearsekit.standalone"]);
+        send.args(["--session", "--print-reply", "--dest=org.mpris.MediaPlayer2.rehearsekit"]);
         send.arg("/org/mpris/MediaPlayer2").arg(format!("org.mpris.MediaPlayer2.Player.{method}"));
         capture(&mut send).map(drop)
     }

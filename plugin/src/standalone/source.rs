@@ -1,17 +1,13 @@
 //! The one place where the standalone meets files of sound: any song that the command takes, in pieces, left and right.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use rehearsekit_audio::Audio;
-
-/// Frames handed over at once.
-const PIECE_FRAMES: usize = 1 << 14;
+use rehearsekit_media::Song;
 
 /// A song that was opened.
 pub(super) struct Source {
-    audio: Audio,
-    given: usize,
+    song: Song,
+    piece: Vec<Vec<f32>>,
 }
 
 impl Source {
@@ -20,24 +16,26 @@ impl Source {
     /// # Errors
     /// A sentence about what is wrong with it.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
-        let audio = rehearsekit_media::decode(path, &mut |_, _| ControlFlow::Continue(()))
-            .map_err(|error| error.to_string())?;
-        Ok(Self { audio, given: 0 })
+        let song = Song::open(path).map_err(|error| error.to_string())?;
+        Ok(Self { song, piece: Vec::new() })
     }
 
     /// Its own rate.
     pub(super) fn rate_hz(&self) -> u32 {
-        self.audio.rate().hz()
+        self.song.rate().hz()
     }
 
-    /// How long it is at its own rate, where that is known before it is read.
+    /// How long it will be at its own rate, if its file says so: no promise.
     pub(super) fn expected_frames(&self) -> Option<u64> {
-        Some(self.audio.frames() as u64)
+        self.song.expected_frames()
     }
 
-    /// What it is called by itself.
+    /// What it is called by itself: artist and title.
     pub(super) fn name(&self) -> Option<String> {
-        None
+        let tags = self.song.tags();
+        let title = tags.title.as_deref().map(str::trim).filter(|title| !title.is_empty())?;
+        let artist = tags.artist.as_deref().map(str::trim).filter(|artist| !artist.is_empty());
+        Some(artist.map_or_else(|| title.to_owned(), |artist| format!("{artist} – {title}")))
     }
 
     /// Gives the next piece, left and right; nothing at the end.
@@ -45,11 +43,8 @@ impl Source {
     /// # Errors
     /// A sentence about where it is damaged.
     pub(super) fn next(&mut self) -> Result<Option<[&[f32]; 2]>, String> {
-        let end = self.audio.frames().min(self.given + PIECE_FRAMES);
-        let piece = self.given..end;
-        self.given = end;
-        let channels = self.audio.channels();
-        let (Some(left), Some(right)) = (channels.first(), channels.last()) else { return Ok(None) };
-        Ok((!piece.is_empty()).then(|| [&left[piece.clone()], &right[piece]]))
+        let there = self.song.next_block(&mut self.piece).map_err(|error| error.to_string())?;
+        let sides = self.piece.first().zip(self.piece.last());
+        Ok(there.and(sides).map(|(left, right)| [left.as_slice(), right.as_slice()]))
     }
 }

@@ -190,7 +190,8 @@ fn bar_ui(desk: &mut Desk<'_>, rect: Rect, player: &PlayerView) {
             node.add_action(action);
         }
     });
-    let hint = player.song.as_ref().map_or("No song is open", |song| song.name.as_str());
+    let name = player.song.as_ref().map_or("No song is open", |song| song.name.as_str());
+    let hint = player.trouble.as_deref().unwrap_or(name);
     response.on_hover_text(format!("{hint}\nClick: seek. Shift and drag: loop."));
 }
 

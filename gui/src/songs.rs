@@ -66,7 +66,8 @@ fn recent_ui(desk: &mut Desk<'_>, rect: Rect, player: &PlayerView) {
     let rows = ((inside.height() + gap) / (height + gap)).floor().max(1.0) as usize;
     for (n, song) in player.recent.iter().take(rows).enumerate() {
         let row = cut_top(&mut inside, height, gap);
-        song_ui(desk, row, n, song, player.song.as_ref() == Some(song));
+        let is_open = player.song.as_ref().is_some_and(|open| open.place == song.place);
+        song_ui(desk, row, n, song, is_open);
     }
 }
 

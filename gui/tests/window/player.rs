@@ -71,14 +71,14 @@ fn the_pointer_plays_seeks_and_loops() {
     let bar = bar(&stage);
     let at = |share: f32| egui::pos2(bar.left() + bar.width() * share, bar.center().y);
     let point = |stage: &mut Harness<'_, Stage>, from: egui::Pos2, to: egui::Pos2, modifiers| {
-        stage.input_mut().modifiers = modifiers;
+        stage.event(egui::Event::ModifiersChanged(modifiers));
         stage.drag_at(from);
         stage.run();
         stage.hover_at(to);
         stage.run();
         stage.drop_at(to);
         stage.run();
-        stage.input_mut().modifiers = Modifiers::NONE;
+        stage.event(egui::Event::ModifiersChanged(Modifiers::NONE));
         acted(stage)
     };
     // 200 s from end to end.

@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_loop_is_heard_to_the_frame_and_its_jump_begins_a_run_of_its_own() {
         let (mut room, mut remote, _) = room();
-        let looped = Loop { on: true, ..Loop::default() }.from(Some(1_001)).to(Some(1_777));
+        let looped = Loop::default().switched(true).from(Some(1_001)).to(Some(1_777));
         assert!(remote.send(Order::Load(Some(tape(5_000)), looped)));
         assert!(remote.send(Order::Do(Command::Play)));
         let heard = room.play(6_400);

@@ -66,7 +66,7 @@ impl Player {
     /// Without a song.
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         let Parts { shared, remote, shown, recent, looping, rate_hz, keep } = parts;
-        let looped = Loop { on: looping, ..Loop::default() };
+        let looped = Loop::default().switched(looping);
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             shared,
@@ -151,7 +151,7 @@ impl Player {
             let shown = SongView { name, place: path.display().to_string() };
             self.abandon(open.song.replace(Song { tape: Arc::clone(&tape), shown, expected }));
             // The loop was the other song's; that it is to be repeated is the player's.
-            open.looped = Loop { on: open.looped.on, ..Loop::default() };
+            open.looped = Loop::default().switched(open.looped.is_on());
             open.trouble = None;
             open.recent.opened(&path);
             // Under this lock, so that songs come to the deck in the order in which they are shown.
@@ -218,7 +218,7 @@ impl rehearsekit_plugin::player::Player for Player {
         lock(&self.remote).free();
         let open = lock(&self.open);
         let mut view = PlayerView {
-            looping: open.looped.on,
+            looping: open.looped.is_on(),
             trouble: open.trouble.clone(),
             recent: open.recent.paths().iter().map(|path| of_path(path)).collect(),
             can_choose: self.can_choose.load(Ordering::Relaxed),
@@ -227,6 +227,10 @@ impl rehearsekit_plugin::player::Player for Player {
         let Some(song) = &open.song else { return view };
         let (at, what) = self.shown.now();
         let [from, to] = open.looped.ends().map(|end| end.map(|end| song.seconds(end)));
+        // What it is called by itself is known of the open one.
+        if let Some(same) = view.recent.iter_mut().find(|recent| recent.place == song.shown.place) {
+            same.name.clone_from(&song.shown.name);
+        }
         view.song = Some(song.shown.clone());
         view.state = match what {
             What::Still => PlayState::Paused,
@@ -265,18 +269,18 @@ impl rehearsekit_plugin::player::Player for Player {
             PlayerAction::LoopFrom(seconds) => self.change_loop(|looped| looped.from(seconds.map(of))),
             PlayerAction::LoopTo(seconds) => self.change_loop(|looped| {
                 let to = looped.to(seconds.map(of));
-                Loop { on: to.on || seconds.is_some(), ..to }
+                to.switched(to.is_on() || seconds.is_some())
             }),
             PlayerAction::LoopFromHere => self.change_loop(|looped| looped.from(Some(here))),
             PlayerAction::LoopToHere => {
-                self.change_loop(|looped| Loop { on: true, ..looped.to(Some(here)) });
+                self.change_loop(|looped| looped.to(Some(here)).switched(true));
                 // What goes in is a latency ahead of what is heard, so it has passed the loop's end already.
                 if under_way {
                     let from = lock(&self.open).looped.ends()[0].unwrap_or(0);
                     self.send(Order::Do(Command::Seek(from)));
                 }
             }
-            PlayerAction::Looping(on) => self.change_loop(|looped| Loop { on, ..looped }),
+            PlayerAction::Looping(on) => self.change_loop(|looped| looped.switched(on)),
             PlayerAction::Close => {
                 self.opened.fetch_add(1, Ordering::AcqRel);
                 let song = {

@@ -20,8 +20,7 @@ pub(super) enum Command {
 pub(super) struct Loop {
     from: Option<i64>,
     to: Option<i64>,
-    /// Whether it is played again.
-    pub(super) on: bool,
+    on: bool,
 }
 
 /// What there is of the song.
@@ -81,6 +80,16 @@ impl Loop {
     /// Its ends.
     pub(super) fn ends(&self) -> [Option<i64>; 2] {
         [self.from, self.to]
+    }
+
+    /// Whether it is played again and again.
+    pub(super) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// The same, played again and again or not.
+    pub(super) fn switched(self, on: bool) -> Self {
+        Self { on, ..self }
     }
 
     /// It begins here. An end that is not behind it is forgotten.

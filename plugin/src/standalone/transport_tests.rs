@@ -19,7 +19,7 @@ fn playing(looped: Loop) -> Transport {
 }
 
 fn looped(from: i64, to: i64) -> Loop {
-    Loop { on: true, ..Loop::default() }.from(Some(from)).to(Some(to))
+    Loop::default().switched(true).from(Some(from)).to(Some(to))
 }
 
 /// All positions of `frames` frames, in blocks of `block`; −1 where nothing of the song is played.
@@ -77,7 +77,7 @@ fn sought_behind_the_loop_it_plays_on_and_comes_back_from_the_end() {
 
 #[test]
 fn a_loop_without_ends_is_the_song() {
-    let mut transport = playing(Loop { on: true, ..Loop::default() });
+    let mut transport = playing(Loop::default().switched(true));
     let expected: Vec<i64> = (0..1_000).chain(0..100).collect();
     assert_eq!(positions(&mut transport, expected.len(), 512, ALL), expected);
 }
@@ -100,7 +100,7 @@ fn a_loop_switched_on_while_it_plays_counts_from_its_next_end() {
     transport.act(Command::Seek(250), ALL);
     let expected: Vec<i64> = (250..300).chain(100..120).collect();
     assert_eq!(positions(&mut transport, 70, 64, ALL), expected);
-    transport.act(Command::Loop(Loop { on: false, ..looped(100, 300) }), ALL);
+    transport.act(Command::Loop(looped(100, 300).switched(false)), ALL);
     let expected: Vec<i64> = (120..320).collect();
     assert_eq!(positions(&mut transport, 200, 64, ALL), expected);
 }

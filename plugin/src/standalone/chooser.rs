@@ -15,6 +15,10 @@ const SONGS: [&str; 16] = [
     "webm", "wma",
 ];
 
+/// A bus that is silent for so long is none.
+#[cfg(target_os = "linux")]
+const BUS_ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Shows the window and waits for the player: on a thread of its own. `None` where nothing was chosen.
 pub(super) fn choose(what: What, folder: Option<&Path>) -> Option<PathBuf> {
     let dialog = match what {
@@ -44,11 +48,19 @@ pub(super) fn is_there() -> bool {
 #[cfg(target_os = "linux")]
 fn has_portal() -> bool {
     const PORTAL: &str = "org.freedesktop.portal.Desktop";
-    let Ok(bus) = zbus::blocking::Connection::session() else { return false };
-    let Ok(bus) = zbus::blocking::fdo::DBusProxy::new(&bus) else { return false };
-    let here = bus.list_names().unwrap_or_default().into_iter();
-    let startable = bus.list_activatable_names().unwrap_or_default().into_iter();
-    here.chain(startable).any(|name| name.as_str() == PORTAL)
+    ["ListNames", "ListActivatableNames"]
+        .iter()
+        .any(|question| names_on_the_bus(question).is_some_and(|names| names.iter().any(|name| name == PORTAL)))
+}
+
+/// Names on the desktop's bus: `ListNames` of those that are there, `ListActivatableNames` of those that would come.
+/// `None` without a bus. Waits for it, so not on the window's thread.
+#[cfg(target_os = "linux")]
+pub(super) fn names_on_the_bus(question: &str) -> Option<Vec<String>> {
+    let bus = dbus::blocking::Connection::new_session().ok()?;
+    let daemon = bus.with_proxy("org.freedesktop.DBus", "/org/freedesktop/DBus", BUS_ANSWERS_WITHIN);
+    let names: Result<(Vec<String>,), _> = daemon.method_call("org.freedesktop.DBus", question, ());
+    names.ok().map(|(names,)| names)
 }
 
 #[cfg(target_os = "linux")]

@@ -65,10 +65,9 @@ pub(super) fn listen(player: Arc<Player>, shared: Arc<Shared>) {
 /// What we are called on the desktop's bus; `None` where there is no bus: souvlaki's thread would panic.
 #[cfg(target_os = "linux")]
 fn name() -> Option<String> {
-    let bus = zbus::blocking::Connection::session().ok()?;
-    let names = zbus::blocking::fdo::DBusProxy::new(&bus).ok()?.list_names().ok()?;
+    let names = super::chooser::names_on_the_bus("ListNames")?;
     // A second instance has the number of its process behind it, as MPRIS has it.
-    let is_taken = names.iter().any(|name| name.as_str() == format!("org.mpris.MediaPlayer2.{NAME}"));
+    let is_taken = names.contains(&format!("org.mpris.MediaPlayer2.{NAME}"));
     Some(if is_taken { format!("{NAME}.instance{}", std::process::id()) } else { NAME.to_owned() })
 }
 

@@ -64,6 +64,12 @@ const PLUGIN: &[Need] = &[
         library: Some("jack"),
         why: "JACK: the standalone plays through it where it runs",
     },
+    Need {
+        package: "libdbus-1-dev",
+        programs: &[],
+        library: Some("dbus-1"),
+        why: "D-Bus: the standalone hears of media keys by it",
+    },
 ];
 
 /// For the plugin hosts of the tests, whose packages bring all but these.

@@ -48,9 +48,9 @@ pub(super) fn is_there() -> bool {
 #[cfg(target_os = "linux")]
 fn has_portal() -> bool {
     const PORTAL: &str = "org.freedesktop.portal.Desktop";
-    ["ListNames", "ListActivatableNames"]
-        .iter()
-        .any(|question| names_on_the_bus(question).is_some_and(|names| names.iter().any(|name| name == PORTAL)))
+    ["ListNames", "ListActivatableNames"].iter().any(|question| {
+        names_on_the_bus(question).is_some_and(|names| names.iter().any(|name| name == PORTAL))
+    })
 }
 
 /// Names on the desktop's bus: `ListNames` of those that are there, `ListActivatableNames` of those that would come.

@@ -90,14 +90,6 @@ impl Player {
         lock(&self.open).recent.clone()
     }
 
-    /// What the open song is called, and how long it is in seconds.
-    pub(super) fn title(&self) -> Option<(String, Option<f64>)> {
-        let open = lock(&self.open);
-        let song = open.song.as_ref()?;
-        let seconds = song.length().map(|frames| song.seconds(frames));
-        Some((song.shown.name.clone(), seconds))
-    }
-
     /// Opens a song on a thread of its own.
     pub(super) fn open(&self, path: PathBuf) {
         let number = self.opened.fetch_add(1, Ordering::AcqRel) + 1;
@@ -318,7 +310,10 @@ impl Song {
 /// Reads all of a song onto a tape, at the tape's rate. Whatever happens, the tape has an end.
 fn record(source: &mut Source, tape: &Tape) -> Result<(), String> {
     let mut recorder = Recorder::new(tape);
-    let mut rate = Rate::new(source.rate_hz(), tape.rate_hz())?;
+    let mut rate = match Rate::new(source.rate_hz(), tape.rate_hz()) {
+        Ok(rate) => rate,
+        Err(problem) => return recorder.finish().and(Err(problem)),
+    };
     let copied = loop {
         if tape.is_abandoned() {
             break Ok(());

@@ -117,7 +117,10 @@ fn tell(controls: &mut MediaControls, view: &PlayerView, told: Option<&(PlayerVi
     if told.is_some_and(|(before, at)| !is_news(before, *at, view)) {
         return;
     }
-    let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0).min(MOST_SECONDS));
+    let seconds = |seconds: f64| {
+        let seconds = if seconds.is_finite() { seconds.clamp(0.0, MOST_SECONDS) } else { 0.0 };
+        Duration::from_secs_f64(seconds)
+    };
     let named = MediaMetadata {
         title: view.song.as_ref().map(|song| song.name.as_str()),
         duration: view.length_seconds.map(seconds),

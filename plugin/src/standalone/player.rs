@@ -19,6 +19,9 @@ use super::transport::{Command, Loop, What};
 /// Why nothing happens.
 const NO_SOUND: &str = "The sound card does not ask for sound; see the messages in the terminal.";
 
+/// Keeps what is remembered.
+pub(super) type Keep = Box<dyn Fn(&Shared, &Recent) + Send + Sync>;
+
 /// See the module's words.
 pub(super) struct Player {
     /// Itself, for the threads that read.
@@ -32,8 +35,7 @@ pub(super) struct Player {
     can_choose: AtomicBool,
     /// The rate that the back end was asked for, until it says its own.
     rate_hz: u32,
-    /// Keeps what is remembered.
-    keep: Box<dyn Fn(&Shared, &Recent) + Send + Sync>,
+    keep: Keep,
 }
 
 #[derive(Default)]
@@ -59,7 +61,7 @@ pub(super) struct Parts {
     pub(super) recent: Recent,
     pub(super) looping: bool,
     pub(super) rate_hz: u32,
-    pub(super) keep: Box<dyn Fn(&Shared, &Recent) + Send + Sync>,
+    pub(super) keep: Keep,
 }
 
 impl Player {

@@ -6,6 +6,9 @@ use rubato::{Fft, FixedSync, Resampler as _};
 /// Frames at once, about; a filter as short as that is still sharp.
 const PIECE_FRAMES: usize = 1_024;
 
+/// Takes what was made, left and right.
+pub(super) type Give<'g> = dyn FnMut([&[f32]; 2]) -> Result<(), String> + 'g;
+
 /// Two channels on their way to another rate.
 pub(super) struct Rate {
     fft: Fft<f32>,
@@ -51,11 +54,7 @@ impl Rate {
     ///
     /// # Errors
     /// Whatever `give` says.
-    pub(super) fn push(
-        &mut self,
-        channels: [&[f32]; 2],
-        give: &mut dyn FnMut([&[f32]; 2]) -> Result<(), String>,
-    ) -> Result<(), String> {
+    pub(super) fn push(&mut self, channels: [&[f32]; 2], give: &mut Give<'_>) -> Result<(), String> {
         self.heard += channels[0].len() as u64;
         self.waiting.iter_mut().zip(channels).for_each(|(waiting, new)| waiting.extend_from_slice(new));
         self.work(give, u64::MAX)
@@ -65,10 +64,7 @@ impl Rate {
     ///
     /// # Errors
     /// Whatever `give` says.
-    pub(super) fn finish(
-        mut self,
-        give: &mut dyn FnMut([&[f32]; 2]) -> Result<(), String>,
-    ) -> Result<(), String> {
+    pub(super) fn finish(mut self, give: &mut Give<'_>) -> Result<(), String> {
         let all = (self.heard * self.to_hz).div_ceil(self.from_hz);
         while self.given < all {
             let piece = self.fft.input_frames_next();
@@ -78,11 +74,7 @@ impl Rate {
         Ok(())
     }
 
-    fn work(
-        &mut self,
-        give: &mut dyn FnMut([&[f32]; 2]) -> Result<(), String>,
-        all: u64,
-    ) -> Result<(), String> {
+    fn work(&mut self, give: &mut Give<'_>, all: u64) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("the song's rate could not be changed: {error}");
         loop {
             let piece = self.fft.input_frames_next();

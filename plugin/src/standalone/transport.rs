@@ -114,6 +114,7 @@ impl Transport {
     }
 
     /// Where it is.
+    #[cfg(test)]
     pub(super) fn at(&self) -> i64 {
         self.at
     }

@@ -1,7 +1,8 @@
 //! Where things are in a window of a size, for those who press them from outside (`cargo xtask daw-check`):
 //! `cargo run -p rehearsekit-gui --example places WIDTH HEIGHT` prints `{"Vocals: mute": [x, y, width, height], …}`
-//! of the standalone with a model of two stems, everything at rest. With `servers N` behind that it is the page of
-//! servers, with N that nobody is paired with, called by their number, and this computer.
+//! of the plugin with a model of two stems, everything at rest. With `servers N` behind that it is the page of
+//! servers, with N that nobody is paired with, called by their number, and this computer; with `player` it is the
+//! standalone with a song, and with `songs` its page of songs, of which one was open before.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,22 +14,28 @@ use std::collections::BTreeMap;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use rehearsekit_gui::{ClickView, Panel, ServerView, Standing, StripView, TempoSource, View, panel_ui};
+use rehearsekit_gui::{
+    ClickView, Panel, PlayerView, ServerView, SongView, Standing, StripView, TempoSource, View, panel_ui,
+};
 
 /// What the badge says, so that it can be found.
 const BADGE: &str = "Connection";
 
 fn main() -> Result<(), String> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (size, servers) = match words.as_slice() {
-        [width, height] => ([width.parse(), height.parse()], None),
-        [width, height, page, count] if page == "servers" => {
-            ([width.parse(), height.parse()], count.parse().ok())
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (view, pressed) = match words[2.min(words.len())..] {
+        [] => (at_rest(), None),
+        ["servers", count] => {
+            let count = count.parse().map_err(|_| USAGE.to_owned())?;
+            (View { servers: strangers(count), ..at_rest() }, Some(BADGE))
         }
+        ["player"] => (with_a_song(), None),
+        ["songs"] => (with_a_song(), Some("Open a song")),
         _ => return Err(USAGE.to_owned()),
     };
-    let [Ok(width), Ok(height)] = size else { return Err(USAGE.to_owned()) };
-    let view = View { servers: servers.map(strangers).unwrap_or_default(), ..at_rest() };
+    let side = |n: usize| words.get(n).and_then(|word| word.parse().ok());
+    let (Some(width), Some(height)) = (side(0), side(1)) else { return Err(USAGE.to_owned()) };
     let mut stage = Harness::builder().with_size([width, height]).build_ui_state(
         |ui, panel: &mut Panel| {
             let all = ui.ctx().content_rect();
@@ -38,8 +45,8 @@ fn main() -> Result<(), String> {
         Panel::default(),
     );
     stage.run();
-    if servers.is_some() {
-        stage.get_by(|node| node.label().is_some_and(|label| label.starts_with(BADGE))).click();
+    if let Some(pressed) = pressed {
+        stage.get_by(|node| node.label().is_some_and(|label| label.starts_with(pressed))).click();
         stage.run();
     }
     let mut places = BTreeMap::new();
@@ -54,8 +61,20 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-const USAGE: &str =
-    "places takes a width and a height, in points, and maybe a number of servers: places 900 540 servers 2";
+const USAGE: &str = "places takes a width and a height, in points, and maybe a page: places 900 540 servers 2 (or player, or songs)";
+
+/// The standalone's: where no chooser is, as on a bare screen.
+fn with_a_song() -> View {
+    let song = SongView { name: "Song".to_owned(), place: "1".to_owned() };
+    let player = PlayerView {
+        song: Some(song.clone()),
+        ready_seconds: 10.0,
+        length_seconds: Some(10.0),
+        recent: vec![song],
+        ..PlayerView::default()
+    };
+    View { player: Some(player), ..at_rest() }
+}
 
 fn strangers(count: usize) -> Vec<ServerView> {
     let stranger = |number: usize| ServerView {

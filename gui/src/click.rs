@@ -11,7 +11,7 @@ use crate::law::Law;
 use crate::panel::{CLICK, Page};
 use crate::rows::Rows;
 use crate::theme;
-use crate::view::{Action, ClickMode, Control, Subdivision, TempoSource};
+use crate::view::{Action, ClickMode, Control, PlayerAction, Subdivision, TempoSource};
 
 const MODES: [ClickMode; 3] = [ClickMode::Off, ClickMode::CountIn, ClickMode::On];
 const DIVISIONS: [Subdivision; 4] =
@@ -235,11 +235,7 @@ fn tap_key_ui(desk: &mut Desk<'_>, rect: Rect) {
 /// Pressed now: when the button goes down, not when it comes up again, since this is about time. By a letter, too,
 /// unless one is typing.
 fn at_once(desk: &Desk<'_>, response: &egui::Response, letter: Key) -> bool {
-    let typing = desk.panel.typing.is_some()
-        || desk
-            .ui
-            .memory(|memory| memory.focused())
-            .is_some_and(|focused| egui::TextEdit::load_state(desk.ui.ctx(), focused).is_some());
+    let typing = desk.is_typing();
     let (clicked, held) = (response.clicked(), response.is_pointer_button_down_on());
     desk.ui.input(|i| {
         let down = i.events.iter().any(|event| matches!(event, Event::PointerButton { pressed: true, .. }));
@@ -335,7 +331,14 @@ fn sound_ui(desk: &mut Desk<'_>, rows: &mut Rows) {
     ) {
         desk.actions.push(Action::ClickSound(pressed));
     }
-    let row = rows.next(1.0);
+    let mut row = rows.next(1.0);
+    if desk.view.player.as_ref().is_some_and(|player| player.can_choose) {
+        let place = cut_right(&mut row, desk.px(66.0), desk.px(4.0));
+        let press = Press { label: "Choose …", says: "Choose a WAV file of my own", ..Press::default() };
+        if desk.press("choose wav", place, &press).clicked() {
+            desk.actions.push(Action::Player(PlayerAction::ChooseClick));
+        }
+    }
     if let Some(path) = desk.field("wav", row, "A WAV file of my own", "Own WAV: type its path", "")
         && !path.is_empty()
     {

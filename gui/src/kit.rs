@@ -323,6 +323,12 @@ impl Desk<'_> {
         pressed
     }
 
+    /// Whether letters go into a field.
+    pub(crate) fn is_typing(&self) -> bool {
+        let is_field = |focused| TextEdit::load_state(self.ui.ctx(), focused).is_some();
+        self.panel.typing.is_some() || self.ui.memory(|memory| memory.focused()).is_some_and(is_field)
+    }
+
     /// A field. Returns what was typed once it is done with Enter, Tab or by going elsewhere; Escape forgets it.
     pub(crate) fn field(
         &mut self,

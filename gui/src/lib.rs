@@ -12,11 +12,14 @@ mod kit;
 mod law;
 mod link_page;
 mod marks;
+mod moment;
 mod pairing;
 mod panel;
 mod part;
+mod player;
 mod rows;
 mod servers;
+mod songs;
 mod strip;
 mod taps;
 mod theme;
@@ -25,8 +28,8 @@ pub mod view;
 pub use panel::{Panel, panel_ui};
 pub use view::{
     Action, BudgetView, ClickMode, ClickView, Control, FindingView, LinkState, LinkView, Look, MasterView,
-    PairingView, PartMode, PartView, ServerView, Standing, StripView, Subdivision, TempoSource, Verdict,
-    View,
+    PairingView, PartMode, PartView, PlayState, PlayerAction, PlayerView, ServerView, SongView, Standing,
+    StripView, Subdivision, TempoSource, Verdict, View,
 };
 
 /// The foot of every fader in dB: at or below it there is silence.

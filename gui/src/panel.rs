@@ -8,10 +8,11 @@ use egui::{Event, Id, Key, Rect, Sense, Ui, vec2};
 use crate::ballistics::Meter;
 use crate::grip::Held;
 use crate::kit::{Desk, cut_bottom, cut_right, cut_top};
+use crate::player::Drawn;
 use crate::taps::Taps;
 use crate::theme::{self, Theme};
-use crate::view::{Action, Control, LinkState, PairingView, View};
-use crate::{badge, click, health, link_page, part, strip};
+use crate::view::{Action, Control, LinkState, PairingView, PlayerAction, View};
+use crate::{badge, click, health, link_page, part, player, songs, strip};
 
 /// Strips have the meters below.
 pub(crate) const STRIPS: usize = 6;
@@ -31,6 +32,10 @@ pub struct Panel {
     pub(crate) held: Option<Held>,
     /// Whether the keyboard was used last: then it is shown where it is.
     pub(crate) by_keyboard: bool,
+    /// Whether the keyboard was moved by Tab since the pointer was used last.
+    pub(crate) walks: bool,
+    /// What the pointer draws in the song.
+    pub(crate) drawn: Option<Drawn>,
     pub(crate) meters: [Meter; STRIPS + 2],
     pub(crate) taps: Taps,
     pub(crate) page: Page,
@@ -55,6 +60,7 @@ pub(crate) enum Page {
     #[default]
     Mixer,
     Click,
+    Songs,
     Server,
     Latency,
     Checkup,
@@ -141,8 +147,11 @@ fn listen(ui: &Ui, panel: &mut Panel, view: &View) {
     ui.input(|i| {
         for event in &i.events {
             match event {
-                Event::PointerButton { .. } => panel.by_keyboard = false,
-                Event::Key { pressed: true, .. } => panel.by_keyboard = true,
+                Event::PointerButton { .. } => (panel.by_keyboard, panel.walks) = (false, false),
+                Event::Key { key, pressed: true, .. } => {
+                    panel.by_keyboard = true;
+                    panel.walks |= *key == Key::Tab;
+                }
                 _ => {}
             }
         }
@@ -166,7 +175,12 @@ fn dropped_files(desk: &mut Desk<'_>) {
     let paths = desk.ui.input(|i| {
         i.raw.dropped_files.iter().map(|file| file.path().display().to_string()).collect::<Vec<_>>()
     });
-    desk.actions.extend(paths.into_iter().filter(|path| !path.is_empty()).map(Action::OwnWav));
+    // A song where there is a player, else something to click with.
+    let dropped = |path| match desk.view.player {
+        Some(_) => Action::Player(PlayerAction::Open(path)),
+        None => Action::OwnWav(path),
+    };
+    desk.actions.extend(paths.into_iter().filter(|path| !path.is_empty()).map(dropped));
 }
 
 fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
@@ -174,6 +188,22 @@ fn place_ui(desk: &mut Desk<'_>, mut rect: Rect) {
     let large = desk.theme.large;
     let head = cut_top(&mut rect, if large { desk.px(70.0) } else { desk.theme.either(56.0, 62.0) }, gap);
     badge::head_ui(desk, head);
+    let view = desk.view;
+    if let Some(player) = &view.player {
+        player::keys(desk, player);
+        if !desk.panel.page.is_set_up() {
+            let row =
+                cut_top(&mut rect, if large { desk.px(46.0) } else { desk.theme.either(30.0, 36.0) }, gap);
+            player::player_ui(desk, row, player);
+        }
+        if desk.panel.page == Page::Songs {
+            let theme = desk.theme;
+            desk.theme = theme.small(view.look);
+            songs::songs_page_ui(desk, rect, player);
+            desk.theme = theme;
+            return;
+        }
+    }
     if desk.panel.page.is_set_up() {
         let theme = desk.theme;
         desk.theme = theme.small(desk.view.look);

@@ -2,9 +2,11 @@
 //! figures come from or what becomes of what the player did.
 
 mod checkup;
+mod player;
 mod servers;
 
 pub use checkup::{FindingView, Verdict};
+pub use player::{PlayState, PlayerAction, PlayerView, SongView};
 pub use servers::{PairingView, ServerView, Standing};
 
 /// Everything the panel shows, taken anew for each picture.
@@ -38,6 +40,8 @@ pub struct View {
     pub part: PartView,
     /// The click.
     pub click: ClickView,
+    /// The song of one's own; `None` where a host plays.
+    pub player: Option<PlayerView>,
     /// How the window looks; kept by the owner.
     pub look: Look,
 }
@@ -334,6 +338,8 @@ pub enum Action {
     CopyFindings,
     /// Another model was typed; as typed, not checked. Empty is "the server's choice".
     Model(String),
+    /// Something about the song of one's own.
+    Player(PlayerAction),
     /// Large type pressed.
     LargeType(bool),
     /// Another size of everything.

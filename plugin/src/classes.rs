@@ -32,8 +32,14 @@ pub trait Kind: Send + 'static {
     /// Sets a new instance up (the standalone's command line).
     fn prepare(_shared: &Arc<Shared>) {}
 
-    /// Puts something in place of the input before it is played (the standalone's file). On the audio thread.
-    fn feed(_shared: &Shared, _left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) {}
+    /// Puts something in place of the input before it is played (the standalone's song). Gives how many frames from
+    /// the first one on follow from each other; what is behind a jump is asked for again. On the audio thread.
+    fn feed(_shared: &Shared, left: &mut [f32], _right: &mut [f32], _playhead: &mut Playhead) -> usize {
+        left.len()
+    }
+
+    /// What comes out for these frames, on its way to the ear. On the audio thread.
+    fn hear(_left: &mut [f32], _right: &mut [f32]) {}
 }
 
 /// Stereo in, stereo out.
@@ -237,14 +243,42 @@ impl<K: Kind> RehearseKit<K> {
         }
     }
 
-    /// One block in place. Silence where there is no engine.
+    /// One block in place, cut where the song jumps: a jump is told with the first frame behind it. Silence where there
+    /// is no engine.
     fn play(
         &mut self,
         [left, right]: [&mut [f32]; 2],
         stems: &mut [[&mut [f32]; 2]],
-        mut playhead: Playhead,
+        playhead: Playhead,
     ) -> Status {
-        K::feed(&self.shared, left, right, &mut playhead);
+        let mut status = Status::Ok;
+        let mut start = 0;
+        loop {
+            let mut here = playhead;
+            let run = K::feed(&self.shared, &mut left[start..], &mut right[start..], &mut here);
+            // Whatever it says, there is an end to it, and nothing is left unwritten.
+            let end = if run == 0 { left.len() } else { left.len().min(start + run) };
+            let connected = stems.len().min(OUTPUTS);
+            let mut part = lend(stems, start..end);
+            let main = [&mut left[start..end], &mut right[start..end]];
+            if self.play_run(main, &mut part[..connected], here) == Status::OfflineFailed {
+                status = Status::OfflineFailed;
+            }
+            K::hear(&mut left[start..end], &mut right[start..end]);
+            if end == left.len() {
+                return status;
+            }
+            start = end;
+        }
+    }
+
+    /// One run in place. Silence where the engine is not there, because it is being replaced.
+    fn play_run(
+        &mut self,
+        [left, right]: [&mut [f32]; 2],
+        stems: &mut [[&mut [f32]; 2]],
+        playhead: Playhead,
+    ) -> Status {
         // In this order: what is touched must be read after it was set.
         let touched = self.shared.gestures.take();
         let mut mixer = self.shared.params.mixer();
@@ -381,6 +415,10 @@ impl<K: Kind> Vst3Plugin for RehearseKit<K> {
     const VST3_CLASS_ID: [u8; 16] = K::VST3_ID;
     const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Tools];
 }
+
+#[cfg(test)]
+#[path = "classes_cut_tests.rs"]
+mod cut_tests;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ pub mod host_compat;
 pub mod kept;
 pub mod look;
 pub mod params;
+pub mod player;
 pub mod project;
 pub mod shared;
 mod unload;

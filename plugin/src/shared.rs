@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nice_plug::params::internals::ParamPtr;
 use nice_plug::prelude::Params;
@@ -14,6 +14,7 @@ use crate::automation::Gestures;
 use crate::handoff::{Holder, Sender, handoff};
 use crate::host_compat::values::{Announced, Modulation};
 use crate::params::RehearseParams;
+use crate::player::Player;
 use crate::project::NotUnderstood;
 
 /// The rate that a latency is told for while the host has set none.
@@ -75,6 +76,8 @@ pub struct Shared {
     tells_of_output: AtomicBool,
     /// Whether the player can ask for a count-in: in the standalone, where no host has a pre-roll.
     counts_in: AtomicBool,
+    /// The song of one's own: the standalone's.
+    player: OnceLock<Arc<dyn Player>>,
     host: Mutex<Option<Arc<dyn HostSide>>>,
 }
 
@@ -103,7 +106,7 @@ impl Default for Shared {
 }
 
 impl Shared {
-    /// And the audio thread's end of the way for engines.
+    /// The shared part, and the audio thread's end of the way for engines.
     pub fn new() -> (Self, Holder<AudioEngine>) {
         let params = Arc::new(RehearseParams::default());
         let (ids, pointers) = params.param_map().into_iter().map(|(id, pointer, _)| (id, pointer)).unzip();
@@ -126,6 +129,7 @@ impl Shared {
             is_carried: AtomicBool::new(false),
             tells_of_output: AtomicBool::new(false),
             counts_in: AtomicBool::new(false),
+            player: OnceLock::new(),
             host: Mutex::new(None),
         };
         (shared, holder)
@@ -211,6 +215,16 @@ impl Shared {
     /// Whether the player can ask for a count-in.
     pub fn counts_in(&self) -> bool {
         self.counts_in.load(Ordering::Relaxed)
+    }
+
+    /// There is a song of one's own. Once only.
+    pub fn set_player(&self, player: Arc<dyn Player>) {
+        let _ = self.player.set(player);
+    }
+
+    /// The song of one's own, where no host plays one.
+    pub fn player(&self) -> Option<&Arc<dyn Player>> {
+        self.player.get()
     }
 
     /// Tells whether the transport of the part that is played next is only carried on from the host's. Audio thread.

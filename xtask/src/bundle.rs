@@ -15,7 +15,7 @@ const NAME: &str = "RehearseKit";
 const STANDALONE: &str = "rehearsekit-standalone";
 
 /// Options of `bundle` and `install`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Build with optimisations (`install` always does)
     #[arg(long)]

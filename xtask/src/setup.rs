@@ -64,6 +64,12 @@ const PLUGIN: &[Need] = &[
         library: Some("jack"),
         why: "JACK: the standalone plays through it where it runs",
     },
+    Need {
+        package: "libdbus-1-dev",
+        programs: &[],
+        library: Some("dbus-1"),
+        why: "D-Bus: the standalone hears of media keys by it",
+    },
 ];
 
 /// For the plugin hosts of the tests, whose packages bring all but these.
@@ -148,18 +154,21 @@ const CODECS: &[Need] = &[
 ];
 
 /// For the check in a DAW.
-const DAW: &[Need] = &[
-    Need {
-        package: "ardour",
-        programs: &["ardour7-lua"],
-        library: None,
-        why: "Ardour 7: the DAW of the check",
-    },
+const DAW: &[Need] = &[Need {
+    package: "ardour",
+    programs: &["ardour7-lua"],
+    library: None,
+    why: "Ardour 7: the DAW of the check",
+}];
+
+/// For working windows without a monitor and a sound card.
+const SCREEN: &[Need] = &[
     Need { package: "jackd2", programs: &["jackd"], library: None, why: "JACK: plays without a sound card" },
     Need { package: "xvfb", programs: &["Xvfb"], library: None, why: "a screen for Ardour's window" },
     Need { package: "openbox", programs: &["openbox"], library: None, why: "Ardour needs a window manager" },
     Need { package: "xdotool", programs: &["xdotool"], library: None, why: "presses Ardour's play key" },
     Need { package: "imagemagick", programs: &["import"], library: None, why: "photographs the screen" },
+    Need { package: "dbus", programs: &["dbus-daemon"], library: None, why: "a desktop's bus: media keys" },
 ];
 
 /// For packing an image.
@@ -195,6 +204,8 @@ pub(crate) enum Purpose {
     Plugin,
     /// Build the plugin, work with `spleeter-2stems`, and run Ardour.
     Daw,
+    /// Build the plugin and work the standalone's window.
+    Player,
     /// Build the plugin, work with `spleeter-2stems`, and show its window on a LAN of network namespaces.
     Lan,
     /// Lay out what an image holds.
@@ -218,12 +229,13 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Spleeter => &[BUILD, PIP],
         Purpose::Htdemucs => &[BUILD, PIP, NPM],
         Purpose::Plugin => &[BUILD, on_linux(PLUGIN)],
-        Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW],
-        Purpose::Lan => &[BUILD, PIP, on_linux(PLUGIN), DAW, LAN],
+        Purpose::Daw => &[BUILD, PIP, on_linux(PLUGIN), DAW, SCREEN],
+        Purpose::Player => &[BUILD, on_linux(PLUGIN), SCREEN],
+        Purpose::Lan => &[BUILD, PIP, on_linux(PLUGIN), DAW, SCREEN, LAN],
         Purpose::ImageFolder => &[BUILD, PIP],
         Purpose::Image => &[BUILD, PIP, IMAGE],
         Purpose::ImageCheck => &[BUILD, PIP, IMAGE, IMAGE_CHECK, LAN],
-        Purpose::Guide => &[BUILD, PIP, NPM, on_linux(PLUGIN), IMAGE, DOCKER, DAW, LAN],
+        Purpose::Guide => &[BUILD, PIP, NPM, on_linux(PLUGIN), IMAGE, DOCKER, DAW, SCREEN, LAN],
         Purpose::Everything => {
             &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN), CODECS]
         }

@@ -6,6 +6,7 @@ mod checkup;
 mod keyboard;
 mod labels;
 mod pictures;
+mod player;
 mod pointer;
 mod rest;
 mod scenes;

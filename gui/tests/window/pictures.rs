@@ -142,6 +142,17 @@ fn a_check_of_the_set_up() {
 }
 
 #[test]
+fn the_player() {
+    let mut album = SnapshotResults::new();
+    photograph(&mut album, "player", USUAL, 1.0, playing(), "");
+    photograph(&mut album, "player_small", SMALL, 1.0, playing(), "");
+    photograph(&mut album, "player_large", SMALL, 1.0, large(playing()), "");
+    photograph(&mut album, "player_no_song", SMALL, 1.0, no_song(), "");
+    photograph(&mut album, "player_songs", USUAL, 1.0, playing(), "Open a song");
+    photograph(&mut album, "player_songs_small", SMALL, 1.0, broken_song(), "Open a song");
+}
+
+#[test]
 fn where_the_keyboard_is() {
     let mut stage = stage(SMALL, live());
     stage.run();

@@ -297,7 +297,7 @@ fn taps_make_a_tempo_when_the_button_goes_down() {
 
 /// A file as the system hands it over.
 #[derive(Debug)]
-struct Dropped(std::path::PathBuf);
+pub struct Dropped(pub std::path::PathBuf);
 
 impl egui::DroppedFile for Dropped {
     fn path(&self) -> &std::path::Path {

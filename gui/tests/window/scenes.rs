@@ -218,6 +218,52 @@ pub fn unknown_tempo() -> View {
     view
 }
 
+/// The standalone with a song that is looped.
+pub fn playing() -> View {
+    let song = |name: &str, place: &str| SongView { name: name.to_owned(), place: place.to_owned() };
+    let open = song("The Franciums – Lead me home", "/home/mia/music/The Franciums/02 Lead me home.flac");
+    let mut view = live();
+    view.click.count_in_bars = Some(1);
+    view.player = Some(PlayerView {
+        recent: vec![
+            open.clone(),
+            song("Old one", "/songs/old/one.mp3"),
+            song(
+                "voice-message-0412.opus",
+                "/home/mia/downloads/from the rehearsal on Tuesday/voice-message-0412.opus",
+            ),
+        ],
+        song: Some(open),
+        state: PlayState::Playing,
+        position_seconds: 42.5,
+        ready_seconds: 200.0,
+        length_seconds: Some(200.0),
+        loop_from_seconds: Some(30.25),
+        loop_to_seconds: Some(61.007),
+        looping: true,
+        trouble: None,
+        can_choose: true,
+    });
+    view
+}
+
+/// The standalone as it starts for the first time.
+pub fn no_song() -> View {
+    let mut view = live();
+    view.player = Some(PlayerView { can_choose: true, ..PlayerView::default() });
+    view
+}
+
+/// A song that could not be read, with one before it.
+pub fn broken_song() -> View {
+    let mut view = playing();
+    let player = view.player.as_mut().expect("it has one");
+    player.trouble = Some("half.flac is cut off: its header promises 4410000 frames, 2205000 are there; copy or download it again".to_owned());
+    (player.state, player.looping) = (PlayState::Paused, false);
+    (player.loop_from_seconds, player.loop_to_seconds) = (None, None);
+    view
+}
+
 pub fn large(mut view: View) -> View {
     view.look.large_type = true;
     view

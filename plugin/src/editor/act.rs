@@ -54,6 +54,11 @@ impl Hand {
             Action::Pair { code } => self.shared.instance.pair(&code),
             Action::CancelPairing => self.shared.instance.cancel_pairing(),
             Action::Forget(id) => self.shared.instance.forget(&id),
+            Action::Player(action) => {
+                if let Some(player) = self.shared.player() {
+                    player.act(action, self.shared.instance.view().click.own_seconds);
+                }
+            }
             // The clipboard is the window's.
             Action::CopyFindings => {}
             Action::Model(typed) => self.settings(|settings| settings.model = some(typed)),

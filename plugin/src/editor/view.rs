@@ -29,6 +29,7 @@ pub(super) fn view(shared: &Shared) -> View {
 /// What changes only when something happens.
 pub(super) fn view_without_levels(shared: &Shared) -> View {
     let engine = shared.instance.view();
+    let heard_seconds = engine.click.own_seconds;
     let settings = shared.instance.settings();
     let mixer = shared.params.mixer();
     let look = shared.params.look.get();
@@ -61,6 +62,7 @@ pub(super) fn view_without_levels(shared: &Shared) -> View {
         },
         link: link(engine, &model, budget_millis),
         findings: findings(shared),
+        player: shared.player().map(|player| player.view(heard_seconds)),
         model,
         budget_millis,
         look: gui::Look { large_type: look.large_type, scale_percent: look.scale_percent },

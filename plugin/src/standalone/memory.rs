@@ -1,8 +1,10 @@
 //! What the standalone remembers from one evening to the next, as a project does for a plugin: settings, look and
-//! parameters, in one file of the user's. What cannot be read is left aside: it is no reason not to play. What this
-//! version does not understand is written back as it was; a file that is none of ours is never replaced.
+//! parameters, and the songs that were open, in one file of the user's. What cannot be read is left aside: it is no reason
+//! not to play. What this version does not understand is written back as it was; a file that is none of ours is never
+//! replaced.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rehearsekit_plugin::host_compat::{normalized, set_by_hand};
 use rehearsekit_plugin::kept::{self, Kept, Object};
@@ -12,9 +14,11 @@ use rehearsekit_plugin_engine::{Settings, config_dir};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::recent::Recent;
+
 /// What the file had in it that this version does not understand; see [`keep`].
 #[derive(Debug, Default)]
-pub(crate) struct NotUnderstood {
+pub(super) struct NotUnderstood {
     outside: Kept,
     settings: Kept,
     look: Kept,
@@ -23,25 +27,39 @@ pub(crate) struct NotUnderstood {
     is_foreign: bool,
 }
 
+/// What came of reading the file, apart from what was set.
+#[derive(Debug, Default)]
+pub(super) struct Recalled {
+    /// The songs that were open.
+    pub(super) recent: Recent,
+    /// For [`keep`].
+    pub(super) not_understood: NotUnderstood,
+    /// A sentence about a file that is there and cannot be understood at all.
+    pub(super) problem: Option<String>,
+}
+
 /// Where it is kept; `None` where the system names no place.
 pub(crate) fn path() -> Option<PathBuf> {
     Some(config_dir()?.join("standalone.json"))
 }
 
-/// Sets everything as it was left, and gives what was not understood.
-///
-/// # Errors
-/// A sentence about a file that is there and cannot be understood, and what [`keep`] has to know of it.
-pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<NotUnderstood, (String, NotUnderstood)> {
-    let foreign = |problem| (problem, NotUnderstood { is_foreign: true, ..NotUnderstood::default() });
+/// Sets everything as it was left. Each part stands for itself: one that is not understood costs no other.
+pub(super) fn recall(shared: &Shared, path: &Path) -> Recalled {
+    let foreign = |problem| Recalled {
+        not_understood: NotUnderstood { is_foreign: true, ..NotUnderstood::default() },
+        problem: Some(problem),
+        ..Recalled::default()
+    };
     let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(NotUnderstood::default()),
-        read => read.map_err(|error| foreign(format!("{}: {error}", path.display())))?,
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Recalled::default(),
+        Err(error) => return foreign(format!("{}: {error}", path.display())),
     };
     let aside = |why: String| format!("{} is not understood and left aside: {why}", path.display());
-    let memory = kept::parse(&text).map_err(|error| foreign(aside(error)))?;
-    let Value::Object(mut memory) = memory else {
-        return Err(foreign(aside("it is no object".to_owned())));
+    let mut memory = match kept::parse(&text) {
+        Ok(Value::Object(memory)) => memory,
+        Ok(_) => return foreign(aside("it is no object".to_owned())),
+        Err(error) => return foreign(aside(error)),
     };
     let (settings, unread_settings) = part::<Settings>(&mut memory, "settings");
     if let Some(settings) = settings {
@@ -51,6 +69,14 @@ pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<NotUnderstood, (Str
     if let Some(look) = look {
         shared.params.look.change(|now| *now = look);
     }
+    let recent = match memory.remove("songs") {
+        Some(Value::Array(songs)) => Recent::of(songs.iter().filter_map(Value::as_str).map(PathBuf::from)),
+        Some(other) => {
+            memory.insert("songs".to_owned(), other);
+            Recent::default()
+        }
+        None => Recent::default(),
+    };
     let mut unread_parameters = match memory.remove("parameters") {
         Some(Value::Object(parameters)) => parameters,
         Some(other) => {
@@ -70,15 +96,16 @@ pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<NotUnderstood, (Str
         }
         unread_parameters.remove(id);
     }
-    let saved = memory_of(shared);
+    let saved = memory_of(shared, &recent);
     let inside = |key: &str| saved[key].as_object().cloned().unwrap_or_default();
-    Ok(NotUnderstood {
+    let not_understood = NotUnderstood {
         outside: Kept::new(memory, &saved),
         settings: Kept::new(unread_settings, &inside("settings")),
         look: Kept::new(unread_look, &inside("look")),
         parameters: Kept::new(unread_parameters, &inside("parameters")),
         is_foreign: false,
-    })
+    };
+    Recalled { recent, not_understood, problem: None }
 }
 
 /// Takes one part out and reads what can be read of it; one that is no object stays where it is.
@@ -96,14 +123,17 @@ fn part<T: Default + Serialize + DeserializeOwned>(memory: &mut Object, key: &st
     }
 }
 
-fn memory_of(shared: &Shared) -> Object {
+/// A path that is no Unicode cannot be written as text, and is not.
+fn memory_of(shared: &Shared, recent: &Recent) -> Object {
     let parameters = shared.params_by_id().iter().enumerate();
     let parameters: Object =
         parameters.map(|(index, id)| (id.clone(), json!(normalized(shared, index)))).collect();
+    let songs: Vec<&str> = recent.paths().iter().filter_map(|path| path.to_str()).collect();
     Object::from_iter([
         ("settings".to_owned(), kept::to_object(&shared.instance.settings()).into()),
         ("look".to_owned(), kept::to_object(&shared.params.look.get()).into()),
         ("parameters".to_owned(), parameters.into()),
+        ("songs".to_owned(), songs.into()),
     ])
 }
 
@@ -111,12 +141,20 @@ fn memory_of(shared: &Shared) -> Object {
 ///
 /// # Errors
 /// A sentence about a file that cannot be written, or that is none of ours.
-pub(crate) fn keep(shared: &Shared, path: &Path, not_understood: &NotUnderstood) -> Result<(), String> {
+pub(super) fn keep(
+    shared: &Shared,
+    recent: &Recent,
+    path: &Path,
+    not_understood: &NotUnderstood,
+) -> Result<(), String> {
+    /// Songs are opened on threads of their own, and each opened one is kept.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _writing = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let not_kept = |why: String| format!("what was set could not be kept in {}: {why}", path.display());
     if not_understood.is_foreign {
         return Err(not_kept("it is not understood; move it away".to_owned()));
     }
-    let mut memory = memory_of(shared);
+    let mut memory = memory_of(shared, recent);
     let parts = [
         ("settings", &not_understood.settings),
         ("look", &not_understood.look),
@@ -149,26 +187,37 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("rehearsekit-memory-{}", std::process::id()));
         let path = folder.join("deep").join("standalone.json");
         let before = Shared::default();
-        let nothing = recall(&before, &path).unwrap();
+        let nothing = recall(&before, &path);
+        assert_eq!((nothing.recent, nothing.problem), (Recent::default(), None));
         before.change_settings(|settings| {
             settings.server = Some("closet:7433".to_owned());
             settings.count_in_bars = 2;
         });
         before.params.look.change(|look| (look.size, look.large_type) = ([1000.0, 700.0], true));
         set_by_hand(&before, 2, 1.0);
-        keep(&before, &path, &nothing).unwrap();
+        let songs = Recent::of(["/songs/ä b.opus", "/songs/old.mp3"].map(PathBuf::from));
+        keep(&before, &songs, &path, &nothing.not_understood).unwrap();
 
         let after = Shared::default();
-        recall(&after, &path).unwrap();
+        assert_eq!(recall(&after, &path).recent, songs);
         assert_eq!(after.instance.settings(), before.instance.settings());
         assert_eq!(after.params.look.get(), before.params.look.get());
         assert!(after.params.vocals.mute.value());
 
         let other = Shared::default();
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt as _;
+            let odd = PathBuf::from(std::ffi::OsStr::from_bytes(b"/songs/\xff.mp3"));
+            let both = Recent::of([odd, PathBuf::from("/b.mp3")]);
+            keep(&other, &both, &path, &nothing.not_understood).unwrap();
+            assert_eq!(recall(&other, &path).recent.paths(), [PathBuf::from("/b.mp3")]);
+        }
         std::fs::write(&path, "what?").unwrap();
-        let (refused, not_understood) = recall(&other, &path).unwrap_err();
+        let Recalled { not_understood, problem, .. } = recall(&other, &path);
+        let refused = problem.unwrap();
         assert!(refused.contains("standalone.json"), "{refused}");
-        let refused = keep(&other, &path, &not_understood).unwrap_err();
+        let refused = keep(&other, &Recent::default(), &path, &not_understood).unwrap_err();
         assert!(refused.contains("standalone.json") && refused.contains("move it away"), "{refused}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "what?", "somebody else's file stays");
         std::fs::remove_dir_all(&folder).unwrap();
@@ -183,15 +232,17 @@ mod tests {
             "settings": {"budget_millis": 1e39, "server": "closet", "trust": {"later": 1}, "new": [1]},
             "look": {"size": "huge", "large_type": true},
             "parameters": {"vocals_mute": 7, "vocals_gain": "loud", "vocals_pan": null, "reverb": 0.5},
-            "songs": ["a.flac"],
+            "songs": ["/a.flac", 5, "b.mp3", "/a.flac", null],
+            "lists": ["set"],
         });
         std::fs::write(&path, left.to_string()).unwrap();
         let shared = Shared::default();
-        let not_understood = recall(&shared, &path).unwrap();
+        let Recalled { recent, not_understood, .. } = recall(&shared, &path);
+        assert_eq!(recent.paths(), [PathBuf::from("/a.flac")]);
         let settings = shared.instance.settings();
         assert_eq!((settings.budget_millis, settings.server.as_deref()), (20_000.0, Some("closet")));
         assert!(shared.params.look.get().large_type && shared.params.vocals.mute.value());
-        keep(&shared, &path, &not_understood).unwrap();
+        keep(&shared, &recent, &path, &not_understood).unwrap();
         let kept: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         for (part, key) in [
             ("settings", "trust"),
@@ -202,7 +253,7 @@ mod tests {
         ] {
             assert_eq!(kept[part][key], left[part][key], "{part} {key}");
         }
-        assert_eq!(kept["songs"], left["songs"]);
+        assert_eq!((&kept["songs"], &kept["lists"]), (&json!(["/a.flac"]), &left["lists"]));
         assert_eq!(
             (&kept["parameters"]["vocals_mute"], &kept["parameters"]["vocals_pan"]),
             (&json!(1.0), &json!(0.5))

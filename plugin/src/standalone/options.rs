@@ -7,12 +7,13 @@ use rehearsekit_plugin::click_params::{MOST_COUNTED, TEMPO_BPM};
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
-The RehearseKit plugin without a host. Plays a song, or a live input, through a server.
+The RehearseKit plugin without a host: a player for songs, or for a live input, through a server.
 
-Usage: rehearsekit-standalone [OPTIONS]
+Usage: rehearsekit-standalone [OPTIONS] [SONG]
 
-  --file PATH          play this WAV or FLAC file; without it, the live input
-  --loop               play the file again and again
+  --file SONG          play this song at once; the window opens others. Any format that `rehearsekit separate` reads.
+                       Without a song the live input is heard
+  --loop               play it again and again
   --server HOST:PORT   the server; default 127.0.0.1:7433
   --model NAME         the model; default the server's
   --budget TIME        the latency, 1ms to 20s; default 250ms
@@ -27,7 +28,8 @@ Usage: rehearsekit-standalone [OPTIONS]
   --connect-jack-inputs PORT[,PORT]
                        connect the inputs under JACK
 
-What is set in the window is remembered for the next time.
+In the window: Space plays and pauses, arrows skip 5 s (with Shift 1 s), Home is the beginning, A and B set the loop's
+ends to what is heard, L loops. The desktop's media keys work too. What is set is remembered for the next time.
 
 Example: rehearsekit-standalone --file song.flac --tempo 92 --count-in 2";
 
@@ -78,10 +80,11 @@ impl Options {
 pub(crate) fn read(words: Vec<String>) -> Result<Asked, String> {
     let mut options = Options::default();
     // `--name=value` and `--name value` are the same.
-    let mut words = words.into_iter().flat_map(|word| match word.split_once('=') {
+    let words = words.into_iter().flat_map(|word| match word.split_once('=') {
         Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
         _ => vec![word],
     });
+    let mut words = words.peekable();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value; see --help"));
         match word.as_str() {
@@ -120,7 +123,15 @@ pub(crate) fn read(words: Vec<String>) -> Result<Asked, String> {
                 let hz = hz.ok_or_else(|| format!("--sample-rate takes 8000 to 192000, not '{text}'"))?;
                 options.rate_hz = Some(hz);
             }
-            _ => options.backend.push(word),
+            // Words of the back end come as pairs of a name and a value, which are kept together.
+            name if name.starts_with('-') => {
+                options.backend.push(name.to_owned());
+                if !words.peek().is_none_or(|next| next.starts_with('-')) {
+                    options.backend.extend(words.next());
+                }
+            }
+            _ if options.file.is_none() => options.file = Some(word.into()),
+            _ => return Err(format!("one song is played at a time; '{word}' is another")),
         }
     }
     Ok(Asked::Run(options))
@@ -149,6 +160,10 @@ mod tests {
             options(&["--tempo=92,5 BPM", "--count-in", "2 bars", "--budget", "1,5 S", "-r", "44,1 khz"]);
         assert_eq!((read.tempo_bpm, read.count_in_bars), (Some(92.5), Some(2)));
         assert_eq!((read.budget_millis, read.rate_hz), (Some(1_500.0), Some(44_100)));
+        // As a file manager's “open with” says it.
+        let read = options(&["-p", "256", "my song.opus", "--backend", "jack"]);
+        assert_eq!(read.file, Some(PathBuf::from("my song.opus")));
+        assert_eq!(read.backend, ["-p", "256", "--backend", "jack"]);
     }
 
     #[test]
@@ -168,6 +183,7 @@ mod tests {
         assert!(refused(&["--tempo", "1000"]).contains("20 to 400"));
         assert!(refused(&["--count-in", "-1"]).contains("bars"));
         assert!(refused(&["--file"]).contains("--file"));
+        assert!(refused(&["a.mp3", "b.mp3"]).contains("b.mp3"));
         assert!(refused(&["--sample-rate", "12"]).contains("8000"));
         assert_eq!(read(vec!["--help".to_owned()]), Ok(Asked::Help));
     }

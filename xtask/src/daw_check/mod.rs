@@ -6,6 +6,7 @@
 
 mod ardour;
 mod jack;
+mod player;
 mod screen;
 mod sound;
 mod standalone;
@@ -40,11 +41,26 @@ const TICK_FRAMES: usize = BEAT_FRAMES / 1_920;
 /// Of playing.
 const TRIES: u32 = 6;
 
+/// Options of `daw-check`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only the standalone as a player: no Ardour, no server, no model (two minutes)
+    #[arg(long)]
+    player: bool,
+}
+
 /// Runs the check.
 ///
 /// # Errors
-/// When something it needs cannot be had, or what Ardour did was wrong.
-pub(crate) fn check() -> Result<()> {
+/// When something it needs cannot be had, or what Ardour or the standalone did was wrong.
+pub(crate) fn check(args: &Args) -> Result<()> {
+    if args.player {
+        setup::prepare(setup::Purpose::Player)?;
+        bundle::bundle(&bundle::Args::default())?;
+        let folder = target_dir().join("player-check");
+        empty(&folder)?;
+        return report(&player::check(None, &folder)?, &folder, "player-check");
+    }
     setup::prepare(setup::Purpose::Daw)?;
     let bundles = bundle::bundle(&bundle::Args::release())?;
     let kit = Kit::release()?;
@@ -71,7 +87,9 @@ pub(crate) fn check() -> Result<()> {
     ardour.lua("click.lua", include_str!("click.lua"))?;
     let clicks = Sound::read(&ardour.export("clicks.wav")?)?;
     let (off, clicks) = sound::off_beat(&clicks, BEAT_FRAMES);
-    let alone = standalone::check(&song_path, &server.listen, places, &folder)?;
+    let alone = standalone::places(&["player"])?;
+    let mut alone = standalone::check(&song_path, &server.listen, alone, &folder)?;
+    alone.extend(player::check(Some(&server.listen), &folder)?);
 
     let live = sound::compare(&reference, &played)?;
     let export = sound::compare(&reference, &exported)?;

@@ -32,6 +32,13 @@ pub(crate) fn compare(reference: &Sound, recording: &Sound) -> Result<Comparison
     Ok(Comparison { lag, agreement_db })
 }
 
+/// Where a piece of a song comes from: the frame of `song` that is the first one of `piece`.
+pub(super) fn place(song: &Sound, piece: &[f32]) -> Result<i64> {
+    let lag = lag(piece, &song.channels[0])?;
+    // Nothing begins before the song: what looks like it is far behind its middle.
+    Ok(lag.rem_euclid((piece.len() + song.frames()).next_power_of_two() as i64))
+}
+
 /// Where the correlation of both is largest.
 fn lag(reference: &[f32], recording: &[f32]) -> Result<i64> {
     let length = (reference.len() + recording.len()).next_power_of_two();

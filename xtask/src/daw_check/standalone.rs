@@ -45,6 +45,19 @@ pub(crate) fn middle(places: &Places, label: &str) -> Result<[f64; 2]> {
     Ok([x + width / 2.0, y + height / 2.0])
 }
 
+/// The two outputs of the standalone in JACK.
+pub(super) fn outputs() -> Result<Vec<String>> {
+    let said = capture(Command::new("jack_lsp").stderr(Stdio::null()))?;
+    let ports: Vec<String> = said
+        .lines()
+        .map(str::trim)
+        .filter(|port| port.contains("out") && !port.contains("system"))
+        .map(str::to_owned)
+        .collect();
+    ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
+    Ok(ports)
+}
+
 /// Plays `song` in the standalone and works its window. Gives what was seen, for the report.
 pub(super) fn check(song: &Path, server: &str, places: Places, folder: &Path) -> Result<Vec<Finding>> {
     let screen = Screen::start(78)?;
@@ -59,15 +72,7 @@ pub(super) fn check(song: &Path, server: &str, places: Places, folder: &Path) ->
         Background::start(screen.on(&mut program).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
     let window = screen.wait_for("^RehearseKit$", &program)?;
     std::thread::sleep(Duration::from_secs(4));
-    let said = capture(Command::new("jack_lsp").stderr(Stdio::null()))?;
-    let ports: Vec<String> = said
-        .lines()
-        .map(str::trim)
-        .filter(|port| port.contains("out") && !port.contains("system"))
-        .map(str::to_owned)
-        .collect();
-    ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
-    let desk = Desk { screen: &screen, places, window, ports, folder };
+    let desk = Desk { screen: &screen, places, window, ports: outputs()?, folder };
     let mut seen = Vec::new();
     let mut note = |what, level: f64, good| seen.push((what, json!(level), good));
 

@@ -3,6 +3,7 @@
 
 mod report;
 mod spectrogram;
+mod verdict;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
+use self::verdict::{Load, Verdict, judge};
 use crate::kit::{HTDEMUCS, Kit, SPLEETER, shared_dir};
 use crate::setup::{self, Purpose};
 use crate::shell::target_dir;
@@ -45,6 +47,8 @@ pub(crate) struct Take {
     pub(crate) live: bool,
     /// How closely each stem follows the studio take of the same model, in dB.
     pub(crate) agreement: Vec<(String, f64)>,
+    /// Whether it came out whole.
+    pub(crate) verdict: Verdict,
 }
 
 /// What the page is made of.
@@ -56,14 +60,39 @@ pub(crate) struct Demo {
     pub(crate) scores: Vec<(String, String, Value)>,
     /// Remarks on what was left out, and why.
     pub(crate) notes: Vec<String>,
+    /// The command that makes it all again.
+    pub(crate) again: String,
 }
+
+/// The page is written, but a live take on it is not what the model can do.
+#[derive(Debug)]
+pub(crate) struct BrokenTakes(String);
+
+impl std::fmt::Display for BrokenTakes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for BrokenTakes {}
+
+/// What is said before anything is done: a fresh machine compiles for minutes.
+const PLAN: &str = "\
+A song goes through a separation server, live and in studio quality, and a page to listen to comes out.
+  1  what the machine lacks (packages, ONNX Runtime)
+  2  the program, compiled                             first time 5 to 15 minutes, later seconds
+  3  Spleeter and its example song (100 MB)            first time a minute or two
+  4  the takes, the scores, the page                   two minutes; with HTDemucs some more
+Ctrl-C ends it at any time; what was built and fetched is kept.";
 
 /// Runs the demo.
 ///
 /// # Errors
-/// At the first step that fails; what was started has then ended.
+/// At the first step that fails; what was started has then ended. [`BrokenTakes`] where the page was written, but a
+/// live take is not whole.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
+    println!("{PLAN}");
     let folder = target_dir().join("demo");
     let mut notes = Vec::new();
 
@@ -118,15 +147,42 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let scores = score(&kit, &mut notes)?;
 
     step("Drawing the page");
-    let demo = Demo { song: copy, takes, scores, notes };
+    let demo = Demo { song: copy, takes, scores, notes, again: again(args) };
     let page = report::write(&demo, &folder)?;
     summary(&demo);
     println!(
-        "\nDone after {:.0} s. Open it in a browser:\n  {}",
+        "\n{} after {:.0} s. Open it in a browser:\n  {}",
+        if broken(&demo.takes).is_empty() { "Done" } else { "The page is written" },
         began.elapsed().as_secs_f64(),
         page.display()
     );
-    Ok(())
+    match last_words(&demo) {
+        None => Ok(()),
+        Some(words) => Err(BrokenTakes(words).into()),
+    }
+}
+
+/// The command that makes the same again.
+fn again(args: &Args) -> String {
+    let mut words = vec!["cargo xtask demo".to_owned()];
+    words.extend(args.accept_licence.iter().map(|name| format!("--accept-licence {name}")));
+    words.extend(args.song.iter().map(|song| format!("--song '{}'", song.display())));
+    words.join(" ")
+}
+
+/// The takes that are not what their model can do.
+fn broken(takes: &[Take]) -> Vec<&Take> {
+    takes.iter().filter(|take| take.verdict.is_broken()).collect()
+}
+
+/// What the demo ends with where a take is broken: which, why, and what makes it again.
+fn last_words(demo: &Demo) -> Option<String> {
+    let broken = broken(&demo.takes);
+    let told =
+        |take: &&Take| format!("{} is broken. {}", take.title, take.verdict.sentences().unwrap_or_default());
+    let told: Vec<String> = broken.iter().map(told).collect();
+    (!told.is_empty())
+        .then(|| format!("{}\nMake it again on a quieter machine:\n  {}", told.join("\n"), demo.again))
 }
 
 fn step(text: &str) {
@@ -144,6 +200,7 @@ struct Room<'a> {
 impl Room<'_> {
     /// Plays at the first of `budgets` that the server takes.
     fn live(&self, model: &str, budgets: &[&str], about: &str) -> Result<Take> {
+        let load = Load::measure();
         let server = self.kit.serve(&[model], &self.log)?;
         let name = format!("live-{model}");
         let (song, out) = (self.song.to_string_lossy(), self.folder.join(&name));
@@ -156,7 +213,12 @@ impl Room<'_> {
         };
         let (budget, (figures, took)) = first_that_holds(budgets, play)?;
         let about = format!("{about}, {budget} behind");
-        self.take(name, format!("Live · {model}"), &about, figures, took, true)
+        let take = self.take(name, format!("Live · {model}"), &about, figures, took, true)?;
+        let verdict = judge(&take.figures, load);
+        if let Some(said) = verdict.sentences() {
+            println!("  {said}");
+        }
+        Ok(Take { verdict, ..take })
     }
 
     fn studio(&self, model: &str, about: &str) -> Result<Take> {
@@ -190,7 +252,17 @@ impl Room<'_> {
         let stems: Vec<(String, Sound)> =
             files.into_iter().map(|(stem, path)| Ok((stem, Sound::read(&path)?))).collect::<Result<_>>()?;
         println!("  {} stems of {:.1} s in {took:.1} s", stems.len(), stems[0].1.seconds());
-        Ok(Take { name, title, about: about.to_owned(), stems, figures, took, live, agreement: Vec::new() })
+        Ok(Take {
+            name,
+            title,
+            about: about.to_owned(),
+            stems,
+            figures,
+            took,
+            live,
+            agreement: Vec::new(),
+            verdict: Verdict::Whole,
+        })
     }
 }
 
@@ -307,5 +379,53 @@ fn summary(demo: &Demo) {
         for (stem, db) in &take.agreement {
             println!("{} follows its studio take at {db:.1} dB in {stem}", take.title);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::repository;
+
+    #[test]
+    fn a_fresh_machine_sees_cargo_at_work_from_the_first_second_on() {
+        let config = std::fs::read_to_string(repository().join(".cargo/config.toml")).unwrap();
+        let alias = config.lines().find(|line| line.starts_with("xtask = ")).unwrap();
+        assert!(!alias.contains("-q") && !alias.contains("quiet"), "{alias}");
+    }
+
+    #[test]
+    fn a_broken_take_is_the_last_word_and_comes_with_the_command_that_repeats_it() {
+        let take = |title: &str, verdict| Take {
+            name: String::new(),
+            title: title.to_owned(),
+            about: String::new(),
+            stems: Vec::new(),
+            figures: Value::Null,
+            took: 0.0,
+            live: true,
+            agreement: Vec::new(),
+            verdict,
+        };
+        let args = Args { accept_licence: vec![HTDEMUCS.to_owned()], song: Some("my song.mp3".into()) };
+        let mut demo = Demo {
+            song: String::new(),
+            takes: vec![take("Live · spleeter-2stems", Verdict::Whole)],
+            scores: Vec::new(),
+            notes: Vec::new(),
+            again: again(&args),
+        };
+        assert_eq!(last_words(&demo), None);
+        demo.takes.push(take("Live · a", Verdict::Hiccups("One slot.".to_owned())));
+        assert_eq!(last_words(&demo), None, "a hiccup is told beside its take");
+        let broken = Verdict::Broken { what: "2437 slots.".to_owned(), why: "Cores were busy.".to_owned() };
+        demo.takes.push(take("Live · htdemucs", broken));
+        let words = last_words(&demo).unwrap();
+        assert!(words.starts_with("Live · htdemucs is broken. 2437 slots. Cores were busy."), "{words}");
+        assert!(
+            words.ends_with("cargo xtask demo --accept-licence htdemucs --song 'my song.mp3'"),
+            "{words}"
+        );
+        assert!(!words.contains("spleeter"), "{words}");
     }
 }

@@ -40,7 +40,7 @@ fn sum(take: &Take) -> Option<Sound> {
 fn page(demo: &Demo) -> String {
     let mut body = String::new();
     body += &song_card(demo);
-    demo.takes.iter().for_each(|take| body += &take_card(take));
+    demo.takes.iter().for_each(|take| body += &take_card(take, &demo.again));
     body += &latency_table(demo);
     body += &quality_table(demo);
     if !demo.notes.is_empty() {
@@ -73,7 +73,7 @@ fn song_card(demo: &Demo) -> String {
 const TRANSPORT: &str =
     "<div class=transport><button aria-label=Play>▶</button><output class=soft>0:00</output></div>";
 
-fn take_card(take: &Take) -> String {
+fn take_card(take: &Take, again: &str) -> String {
     let figures = Figures::of(take);
     let tile = |value: &str, label: &str| {
         format!("<div class=tile><b>{}</b><span>{label}</span></div>", text(value))
@@ -92,9 +92,24 @@ fn take_card(take: &Take) -> String {
     }
     let strips: String = take.stems.iter().map(|(stem, _)| strip(&take.name, stem)).collect();
     format!(
-        "<section class='card take'><h2>{}</h2><p class=soft>{}</p><div class=tiles>{tiles}</div>{TRANSPORT}{strips}</section>",
+        "<section class='card take'><h2>{}</h2><p class=soft>{}</p>{}<div class=tiles>{tiles}</div>{TRANSPORT}{strips}</section>",
         text(&take.title),
-        text(&take.about)
+        text(&take.about),
+        verdict(take, again),
+    )
+}
+
+/// What is wrong with a take, above its figures; nothing where nothing is.
+fn verdict(take: &Take, again: &str) -> String {
+    let Some(said) = take.verdict.sentences() else { return String::new() };
+    if !take.verdict.is_broken() {
+        return format!("<p class=soft>{}</p>", text(&said));
+    }
+    format!(
+        "<div class=broken role=alert><b>This take is broken.</b> {} To make it again on a quieter machine: \
+         <code>{}</code></div>",
+        text(&said),
+        text(again)
     )
 }
 
@@ -232,6 +247,7 @@ fn text(raw: &str) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::verdict::Verdict;
     use super::*;
 
     fn take(live: bool, figures: Value) -> Take {
@@ -245,6 +261,7 @@ mod tests {
             took: 2.0,
             live,
             agreement: vec![("vocals".to_owned(), 12.34)],
+            verdict: Verdict::Whole,
         }
     }
 
@@ -260,11 +277,17 @@ mod tests {
     fn the_page_fetches_nothing_from_elsewhere_and_escapes_names() {
         let scores = json!({"songs": [{"name": "a & b", "mix": {"vocals": {"sdr_db": -1.0}, "bass": {"sdr_db": -9.0}},
             "streamed": {"vocals": {"sdr_db": 9.5}, "bass": {"leakage_dbfs": -51.2}}, "offline": {"vocals": {"sdr_db": 10.0}}}]});
-        let demo = Demo {
+        let mut demo = Demo {
             song: "song.mp3".to_owned(),
             takes: vec![take(true, json!({})), take(false, json!({}))],
             scores: vec![("m".to_owned(), "250 ms".to_owned(), scores)],
             notes: vec!["<none>".to_owned()],
+            again: "cargo xtask demo --song 'a<b'".to_owned(),
+        };
+        assert!(!page(&demo).contains("role=alert"), "nothing is wrong");
+        demo.takes[0].verdict = Verdict::Broken {
+            what: "2437 slots are missing.".to_owned(),
+            why: "Cores were busy.".to_owned(),
         };
         let page = page(&demo);
         assert!(!page.contains("http"), "no address in it");
@@ -275,6 +298,8 @@ mod tests {
             "leaks -51 dBFS",
             "12.3 dB",
             "&lt;none&gt;",
+            "This take is broken.</b> 2437 slots are missing. Cores were busy.",
+            "<code>cargo xtask demo --song &#39;a&lt;b&#39;</code>",
         ] {
             assert!(page.contains(part), "{part}");
         }

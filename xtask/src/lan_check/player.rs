@@ -53,7 +53,7 @@ impl<'a> Player<'a> {
         let is_output = |port: &&str| port.contains("out") && !port.contains("system");
         let ports: Vec<String> = said.lines().map(str::trim).filter(is_output).map(str::to_owned).collect();
         ensure!(ports.len() == 2, "the standalone should have two outputs in JACK, which has:\n{said}");
-        Self::at(screen, folder, window, ports, program, servers)
+        Self::at(screen, folder, window, ports, program, [places(&["player"])?, of_servers(servers)?])
     }
 
     /// The plugin in Ardour's window, before that many servers; it plays from [`Editor::play`] on.
@@ -72,7 +72,7 @@ impl<'a> Player<'a> {
             moved
         };
         let Editor { window, ardour } = ardour.open_editor(screen, on_the_stage)?;
-        Self::at(screen, folder, window, Editor::ports(), ardour, servers)
+        Self::at(screen, folder, window, Editor::ports(), ardour, [places(&[])?, of_servers(servers)?])
     }
 
     fn at(
@@ -81,10 +81,9 @@ impl<'a> Player<'a> {
         window: String,
         ports: Vec<String>,
         program: Background,
-        servers: u32,
+        [mixer, set_up]: [Places; 2],
     ) -> Result<Self> {
         let name = capture(&mut Command::new("hostname"))?.trim().to_owned();
-        let (mixer, set_up) = (places(&[])?, places(&["servers", &servers.to_string()])?);
         Ok(Self { screen, folder, window, ports, mixer, set_up, name, _program: program })
     }
 
@@ -116,4 +115,9 @@ impl<'a> Player<'a> {
     pub(crate) fn listen(&self, seconds: u32) -> Result<Sound> {
         record(&self.ports, seconds, &self.folder.join("heard.wav"))
     }
+}
+
+/// The page of that many servers, in the standalone as in a host.
+fn of_servers(count: u32) -> Result<Places> {
+    places(&["servers", &count.to_string()])
 }

@@ -9,6 +9,7 @@ use std::{
 
 use indicatif::ProgressBar;
 use rehearsekit_models::{fetch::FetchError, store::StoreError};
+use rehearsekit_private::Danger;
 use rehearsekit_server::backup::{self, BackedUp, BackupError, Restored};
 use serde_json::json;
 
@@ -65,12 +66,21 @@ fn into_file<T>(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fail = |error: io::Error| Failure::run(format!("cannot write {}: {error}", path.display()));
     let mut half = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    rehearsekit_private::close(half.as_file(), Danger::Use);
     let mut out = BufWriter::new(half.as_file_mut());
     let result = write(&mut out)?;
     out.flush().map_err(fail)?;
     drop(out);
     half.as_file().sync_all().map_err(fail)?;
+    let open = rehearsekit_private::exposure(half.as_file(), Danger::Use).map_err(fail)?;
     half.persist(path).map_err(|error| fail(error.error))?;
+    if let Some(how) = open {
+        // Where it goes was asked for, and a stick of music between two computers keeps no modes.
+        output::note(&format!(
+            "warning: {} holds the server's key and can be read by others {how}; or keep it in another folder",
+            path.display()
+        ));
+    }
     Ok(result)
 }
 

@@ -17,6 +17,7 @@ const PLAYOUT: &str = "rehearsekit-playout";
 const CLIENT: &str = "rehearsekit-client";
 const DISCOVERY: &str = "rehearsekit-discovery";
 const MEDIA: &str = "rehearsekit-media";
+const PRIVATE: &str = "rehearsekit-private";
 const BADLINK: &str = "rehearsekit-badlink";
 const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
 const GUI: &str = "rehearsekit-gui";
@@ -35,10 +36,12 @@ const ROOMS: &[Room] = &[
     Room { name: PROTOCOL, knows: &[AUDIO] },
     Room { name: PLAYOUT, knows: &[AUDIO] },
     // The client ends in rings of playout's slots.
-    Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT] },
+    Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT, PRIVATE] },
     Room { name: DISCOVERY, knows: &[] },
     // Files of sound, in and out; the command, the server and the standalone read songs with it.
     Room { name: MEDIA, knows: &[AUDIO] },
+    // Files for their owner alone, on either side of the wire.
+    Room { name: PRIVATE, knows: &[] },
     // Stands in for a network; nothing of a client or a server is its business.
     Room { name: BADLINK, knows: &[] },
     // The plugin without its framework.
@@ -47,9 +50,12 @@ const ROOMS: &[Room] = &[
     Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI, MEDIA] },
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SCHEDULE, knows: &[] },
-    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MEDIA, MODELS, SCHEDULE] },
+    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MEDIA, MODELS, PRIVATE, SCHEDULE] },
     // The command is both sides: it serves, it streams as the plugin will, and it loads a server over bad links.
-    Room { name: CLI, knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, MODELS, SERVER] },
+    Room {
+        name: CLI,
+        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, MODELS, PRIVATE, SERVER],
+    },
     Room {
         name: TESTS,
         knows: &[

@@ -13,6 +13,7 @@ mod image;
 mod kit;
 mod lan_check;
 mod python_hosts;
+mod release;
 mod setup;
 mod shell;
 mod test;
@@ -76,6 +77,11 @@ enum Command {
                             cargo xtask image --check --json\n\nThe image is a file for `docker load` and `podman load`. \
                             Installs buildah, and for --check podman.")]
     Image(image::Args),
+    /// The steps of a release, as the workflow of a pushed tag takes them
+    #[command(
+        after_help = "Example:\n  cargo xtask release check-version v0.1.0\n  cargo xtask release push cpu --dry-run"
+    )]
+    Release(release::Args),
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -104,6 +110,7 @@ fn run(command: Command) -> Result<()> {
         Command::LanCheck => lan_check::check(),
         Command::GuideCheck(args) => guide_check::check(&args),
         Command::Image(args) => image::run_image(&args),
+        Command::Release(args) => release::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -35,13 +35,13 @@ const ROOMS: &[Room] = &[
     Room { name: AUDIO, knows: &[] },
     Room { name: PROTOCOL, knows: &[AUDIO] },
     Room { name: PLAYOUT, knows: &[AUDIO] },
+    // Files for their owner alone, on either side of the wire.
+    Room { name: PRIVATE, knows: &[] },
     // The client ends in rings of playout's slots.
     Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT, PRIVATE] },
     Room { name: DISCOVERY, knows: &[] },
     // Files of sound, in and out; the command, the server and the standalone read songs with it.
     Room { name: MEDIA, knows: &[AUDIO] },
-    // Files for their owner alone, on either side of the wire.
-    Room { name: PRIVATE, knows: &[] },
     // Stands in for a network; nothing of a client or a server is its business.
     Room { name: BADLINK, knows: &[] },
     // The plugin without its framework.

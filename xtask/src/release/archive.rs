@@ -31,7 +31,13 @@ pub(super) fn archive() -> Result<()> {
     let folder = target_dir().join("release-bundled");
     bundle::lay(system, &arch, &built, &folder)?;
     let end = if system == System::Windows { ".exe" } else { "" };
-    let command = built.join(format!("rehearsekit{end}"));
+    let name = format!("rehearsekit{end}");
+    let command = folder.join(&name);
+    fs::copy(built.join(&name), &command).with_context(|| format!("{name} was not built"))?;
+    if system == System::Linux {
+        // As with the bundles: what only debuggers read is most of it.
+        run(Command::new("strip").arg("--strip-debug").arg(&command))?;
+    }
     fs::create_dir_all(files())?;
     let place = format!("{}-{arch}", system.name());
     let plugin: Vec<(PathBuf, String)> =
@@ -41,7 +47,7 @@ pub(super) fn archive() -> Result<()> {
         &plugin,
         &licences(PLUGIN)?,
     )?;
-    let command = [(command, format!("rehearsekit{end}"))];
+    let command = [(command, name)];
     pack(
         &files().join(format!("rehearsekit-command-{}-{place}.zip", version())),
         &command,

@@ -129,7 +129,8 @@ mod tests {
         let home = home().unwrap();
         assert_eq!(others(&home).unwrap(), Vec::<String>::new());
         let values = repository().join("deploy/truenas/catalogue/rehearsekit/ix_values.yaml");
-        assert_eq!(named(&fs::read_to_string(values).unwrap(), REGISTRY), [home.to_lowercase(); 2]);
+        let values = fs::read_to_string(values).unwrap();
+        assert_eq!(named(&values, REGISTRY), vec![home.to_lowercase(); 2], "both images");
         assert!(!others("somebody/rehearsekit").unwrap().is_empty());
     }
 

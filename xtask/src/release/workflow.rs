@@ -82,7 +82,8 @@ fn run_complaint(line: &str) -> Option<String> {
 fn action_complaint(file: &str, action: &str) -> Option<String> {
     let commit = action.rsplit_once('@').map_or("", |(_, commit)| commit);
     let is_commit = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_told = file.lines().any(|line| line.contains(&format!("{action} # v")));
+    let mut lines = file.lines().filter(|line| line.contains(action));
+    let is_told = lines.all(|line| line.contains(&format!("{action} # v")));
     (!is_commit || !is_told).then(|| format!("{action} is not pinned to a commit with its version beside it"))
 }
 

@@ -97,7 +97,20 @@ impl DeviceCosts {
 fn processor_name() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+    let name = name.map(|(_, name)| name.trim().to_owned()).or_else(brand);
+    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// The same name by the processor itself, for a service that is shown no more of /proc than its own processes.
+#[cfg(target_arch = "x86_64")]
+fn brand() -> Option<String> {
+    let brand = raw_cpuid::CpuId::new().get_processor_brand_string()?.as_str().trim().to_owned();
+    Some(brand).filter(|brand| !brand.is_empty())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn brand() -> Option<String> {
+    None
 }
 
 #[cfg(test)]
@@ -106,6 +119,12 @@ mod tests {
 
     use super::*;
     use crate::Cuda;
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[test]
+    fn the_processor_has_one_name_whoever_tells_it() {
+        assert_eq!(brand(), Some(processor_name()));
+    }
 
     #[test]
     fn costs_are_remembered_and_garbage_is_measured_again() {

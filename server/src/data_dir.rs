@@ -17,6 +17,8 @@ pub struct DataDirError {
     pub source: io::Error,
     /// What to do.
     pub advice: Advice,
+    /// Whether an access control list stands in the way, or may.
+    pub has_list: bool,
 }
 
 /// What stands in the way and what to do about it.
@@ -32,8 +34,13 @@ impl fmt::Display for Advice {
 /// Creates `path` if needed, writes a file there, syncs it and removes it again.
 pub fn check(path: &Path) -> Result<(), DataDirError> {
     try_writing(path).map_err(|source| {
-        let advice = Advice(advise(path, &source));
-        DataDirError { path: path.to_owned(), source, advice }
+        let list = nearest(path).and_then(|(folder, _)| rehearsekit_private::list_of(folder));
+        let list = list.filter(|_| source.kind() == io::ErrorKind::PermissionDenied);
+        let mut advice = advise(path, &source);
+        if let Some(list) = list {
+            advice = format!("An ACL decides there besides the mode: {}. {advice}", list.way());
+        }
+        DataDirError { path: path.to_owned(), source, advice: Advice(advice), has_list: list.is_some() }
     })
 }
 
@@ -44,6 +51,11 @@ fn try_writing(path: &Path) -> io::Result<()> {
     file.write_all(&[0x5a; 65_536])?;
     file.as_file().sync_all()?;
     file.close()
+}
+
+/// The folder itself, or the one above it that is there.
+fn nearest(path: &Path) -> Option<(&Path, fs::Metadata)> {
+    path.ancestors().find_map(|dir| fs::symlink_metadata(dir).ok().map(|found| (dir, found)))
 }
 
 fn advise(path: &Path, error: &io::Error) -> String {
@@ -58,8 +70,7 @@ fn advise(path: &Path, error: &io::Error) -> String {
         }
         _ => {}
     }
-    let nearest = path.ancestors().find_map(|dir| fs::symlink_metadata(dir).ok().map(|found| (dir, found)));
-    let Some((nearest, found)) = nearest else {
+    let Some((nearest, found)) = nearest(path) else {
         return "Name another folder with --data or REHEARSEKIT_DATA".to_owned();
     };
     if !fs::metadata(nearest).is_ok_and(|found| found.is_dir()) {

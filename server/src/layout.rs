@@ -30,8 +30,9 @@ pub enum LayoutError {
     /// A later version of us has written it.
     #[error(
         "the data folder {} was written by rehearsekit {written_by} (state version {layout}), and this is {PROGRAM} (state \
-         version {LAYOUT}): run {written_by} or later, or restore a backup from before the update (rehearsekit restore), \
-         or name another folder with --data or REHEARSEKIT_DATA. Nothing was changed",
+         version {LAYOUT}): run {written_by} or later, or restore the backup from before the update (rehearsekit \
+         restore FILE --replace, which keeps what is there in a folder beside), or name another folder with --data or \
+         REHEARSEKIT_DATA. Nothing was changed",
         path.display()
     )]
     Newer {
@@ -171,7 +172,10 @@ mod tests {
     fn a_later_version_or_garbage_is_refused_with_the_way_out_and_left_alone() {
         let data = tempfile::tempdir().unwrap();
         for (text, words) in [
-            (r#"{"state": 2, "written_by": "0.9.0", "more": []}"#, "run 0.9.0 or later, or restore a backup"),
+            (
+                r#"{"state": 2, "written_by": "0.9.0", "more": []}"#,
+                "run 0.9.0 or later, or restore the backup from before the update (rehearsekit restore FILE --replace",
+            ),
             ("{}", "is damaged ("),
             ("", "is damaged ("),
         ] {

@@ -4,12 +4,15 @@
 //! under one lock, and a running server notices. Must not know what stands in the files.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant, SystemTime},
 };
+
+pub(crate) use rehearsekit_private::owner_only;
+use rehearsekit_private::{self as closed, Danger, Exposure};
 
 /// Larger than any of these files ever gets.
 const MOST_BYTES: u64 = 1 << 20;
@@ -28,20 +31,20 @@ pub enum PrivateError {
         source: io::Error,
     },
     /// Others may read it.
-    #[error("{} can be read by others (mode {mode:04o}): run chmod 600 on it, and if somebody else may have read it, delete it and pair again", path.display())]
+    #[error("{} can be read by others {how}, and if somebody else may have read it, delete it and pair again", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
-        /// Its mode.
-        mode: u32,
+        /// How, and the way out.
+        how: Exposure,
     },
     /// Others may put other files in its place.
-    #[error("the folder {} can be changed by others (mode {mode:04o}): run chmod 700 on it", path.display())]
+    #[error("the folder {} can be changed by others {how}", path.display())]
     Open {
         /// The folder.
         path: PathBuf,
-        /// Its mode.
-        mode: u32,
+        /// How, and the way out.
+        how: Exposure,
     },
     /// Another process does not give it back.
     #[error("{} is held by another rehearsekit that does not go on: end that one first", path.display())]
@@ -75,6 +78,15 @@ pub enum PrivateError {
 }
 
 impl PrivateError {
+    /// Whether somebody has to do something before it can go well.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Locked { .. } => false,
+            Self::Exposed { .. } | Self::Open { .. } | Self::Damaged { .. } | Self::Newer { .. } => true,
+        }
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
@@ -106,6 +118,8 @@ impl Lock {
         let path = folder.join("lock");
         let file = owner_only().create(true).truncate(false).open(&path);
         let file = file.map_err(PrivateError::io(&path))?;
+        // It holds nothing that could have been read.
+        closed::close(&file, Danger::Use);
         belong_with(folder, &file);
         let began = Instant::now();
         loop {
@@ -128,7 +142,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, PrivateError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(PrivateError::io(path)(error)),
     };
-    check_modes(path, &file)?;
+    check_closed(path, &file)?;
     let mut bytes = Vec::new();
     (&file).take(MOST_BYTES).read_to_end(&mut bytes).map_err(PrivateError::io(path))?;
     Ok(Some(bytes))
@@ -157,6 +171,8 @@ pub(crate) fn write(path: &Path, content: &[u8], replace: bool) -> Result<(), Pr
     let written = || {
         // tempfile creates with mode 0600, so it is never readable by others, not even for a moment.
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+        // Where a folder's ACL made the mode, it is closed before anything stands in it.
+        closed::close(file.as_file(), Danger::Use);
         belong_with(folder, file.as_file());
         file.write_all(content)?;
         file.as_file().sync_all()?;
@@ -178,26 +194,13 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(
 }
 
 pub(crate) fn make_folder(folder: &Path) -> Result<(), PrivateError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
     let make = || {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-        File::open(folder).map(|made| belong_with(folder.parent().unwrap_or(folder), &made))
+        if closed::make_folder(folder)? {
+            belong_with(folder.parent().unwrap_or(folder), &File::open(folder)?);
+        }
+        Ok(())
     };
     make().map_err(PrivateError::io(folder))
-}
-
-pub(crate) fn owner_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// A command that root runs for a server of another user must not leave files which that server cannot read.
@@ -214,27 +217,18 @@ pub(crate) fn belong_with(folder: &Path, file: &File) {
 #[cfg(not(unix))]
 pub(crate) fn belong_with(_folder: &Path, _file: &File) {}
 
-#[cfg(unix)]
-fn check_modes(path: &Path, file: &File) -> Result<(), PrivateError> {
-    use std::os::unix::fs::PermissionsExt as _;
+fn check_closed(path: &Path, file: &File) -> Result<(), PrivateError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mode_of = |found: io::Result<fs::Metadata>, path: &Path| match found {
-        Ok(found) => Ok(found.permissions().mode() & 0o7777),
-        Err(error) => Err(PrivateError::io(path)(error)),
-    };
-    let mode = mode_of(file.metadata(), path)?;
-    if mode & 0o077 != 0 {
-        return Err(PrivateError::Exposed { path: path.to_owned(), mode });
+    if let Some(how) = closed::exposure(file, Danger::Use).map_err(PrivateError::io(path))? {
+        return Err(PrivateError::Exposed { path: path.to_owned(), how });
     }
-    let mode = mode_of(fs::metadata(folder), folder)?;
-    if mode & 0o022 != 0 {
-        return Err(PrivateError::Open { path: folder.to_owned(), mode });
+    // Windows opens no folders, and has nothing to look at there.
+    if cfg!(unix) {
+        let opened = File::open(folder).map_err(PrivateError::io(folder))?;
+        if let Some(how) = closed::exposure(&opened, Danger::Replace).map_err(PrivateError::io(folder))? {
+            return Err(PrivateError::Open { path: folder.to_owned(), how });
+        }
     }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_modes(_path: &Path, _file: &File) -> Result<(), PrivateError> {
     Ok(())
 }
 

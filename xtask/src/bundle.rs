@@ -31,14 +31,14 @@ impl Args {
 
 /// The systems we know layouts for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum System {
+pub(crate) enum System {
     Linux,
     MacOs,
     Windows,
 }
 
 impl System {
-    fn here() -> Result<Self> {
+    pub(crate) fn here() -> Result<Self> {
         match std::env::consts::OS {
             "linux" => Ok(Self::Linux),
             "macos" => Ok(Self::MacOs),
@@ -47,8 +47,22 @@ impl System {
         }
     }
 
+    /// As in the names of archives.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::MacOs => "macos",
+            Self::Windows => "windows",
+        }
+    }
+
+    /// What is bundled.
+    pub(crate) fn bundles(self) -> [String; 3] {
+        [format!("{NAME}.vst3"), format!("{NAME}.clap"), self.program()]
+    }
+
     /// What cargo calls the library.
-    fn library(self) -> &'static str {
+    pub(crate) fn library(self) -> &'static str {
         match self {
             Self::Linux => "librehearsekit_plugin.so",
             Self::MacOs => "librehearsekit_plugin.dylib",
@@ -56,7 +70,7 @@ impl System {
         }
     }
 
-    fn program(self) -> String {
+    pub(crate) fn program(self) -> String {
         format!("{STANDALONE}{}", if self == Self::Windows { ".exe" } else { "" })
     }
 
@@ -113,7 +127,7 @@ pub(crate) fn bundle(args: &Args) -> Result<PathBuf> {
     let folder = target_dir().join("bundled");
     lay(system, std::env::consts::ARCH, &built, &folder)?;
     println!("  bundled: {}", folder.display());
-    for name in [format!("{NAME}.vst3"), format!("{NAME}.clap"), system.program()] {
+    for name in system.bundles() {
         println!("    {name}");
     }
     Ok(folder)
@@ -137,8 +151,7 @@ pub(crate) fn install() -> Result<()> {
     let system = System::here()?;
     let folder = bundle(&Args { release: true })?;
     let homes = system.homes(|name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from))?;
-    let names = [format!("{NAME}.vst3"), format!("{NAME}.clap"), system.program()];
-    for (home, name) in homes.iter().zip(&names) {
+    for (home, name) in homes.iter().zip(&system.bundles()) {
         replace(&folder.join(name), &home.join(name))?;
         println!("  installed {}", home.join(name).display());
     }
@@ -148,8 +161,11 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-/// Lays the bundles out in `folder`.
-fn lay(system: System, arch: &str, built: &Path, folder: &Path) -> Result<()> {
+/// Lays the bundles of what was built in `built` out in `folder`.
+///
+/// # Errors
+/// When something was not built, or cannot be written.
+pub(crate) fn lay(system: System, arch: &str, built: &Path, folder: &Path) -> Result<()> {
     let library = built.join(system.library());
     let (vst3, clap) = system.places(arch);
     let stage = folder.join(".new");
@@ -171,7 +187,7 @@ fn lay(system: System, arch: &str, built: &Path, folder: &Path) -> Result<()> {
             write(&contents.join("Info.plist"), &property_list(bundle))?;
         }
     }
-    for name in [format!("{NAME}.vst3"), format!("{NAME}.clap"), system.program()] {
+    for name in system.bundles() {
         replace(&stage.join(&name), &folder.join(&name))?;
     }
     remove(&stage)

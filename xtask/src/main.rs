@@ -20,6 +20,7 @@ mod inherited;
 mod kit;
 mod lan_check;
 mod python_hosts;
+mod release;
 mod setup;
 mod shell;
 #[cfg(unix)]
@@ -103,6 +104,11 @@ enum Command {
                             and moves the clock, each for these servers alone, and asks /readyz all the while."
     )]
     Soak(soak::Args),
+    /// The steps of a release, as the workflow of a pushed tag takes them
+    #[command(
+        after_help = "Example:\n  cargo xtask release check-version v0.1.0\n  cargo xtask release push cpu --dry-run"
+    )]
+    Release(release::Args),
     /// Measure what docs/benchmarks.md states: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]
     Bench(bench::Args),
@@ -138,6 +144,7 @@ fn run(command: Command) -> Result<()> {
         Command::Image(args) => image::run_image(&args),
         #[cfg(unix)]
         Command::Soak(args) => soak::soak(&args),
+        Command::Release(args) => release::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

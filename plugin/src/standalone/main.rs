@@ -141,7 +141,8 @@ fn with_deck<R>(work: impl FnOnce(&mut Deck) -> R) -> Option<R> {
 /// Keeps everything for the next time.
 fn keep(shared: &Shared, recent: &Recent) {
     if let (Some(path), Some(not_understood)) = (memory::path(), NOT_UNDERSTOOD.get()) {
-        memory::keep(shared, recent, &path, not_understood).unwrap_or_else(|problem| tracing::warn!("{problem}"));
+        memory::keep(shared, recent, &path, not_understood)
+            .unwrap_or_else(|problem| tracing::warn!("{problem}"));
     }
 }
 

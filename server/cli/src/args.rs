@@ -134,6 +134,10 @@ pub(crate) struct ServeArgs {
     /// Print one JSON line on stdout when everything is warm
     #[arg(long)]
     pub(crate) json: bool,
+    /// If it cannot start until somebody mends something (exit codes 2 and 3), say so, serve nobody and wait for the end
+    /// signal, as is better in containers that are started again whenever they end
+    #[arg(long)]
+    pub(crate) stay: bool,
 }
 
 /// The configuration's keys that have a flag; `serve` and `config show` share them.

@@ -10,6 +10,7 @@ use std::{
 use indicatif::ProgressBar;
 use rehearsekit_media::{Inputs, WholeFile, place::shown};
 use rehearsekit_models::{fetch::FetchError, store::StoreError};
+use rehearsekit_private::{Danger, Exposure};
 use rehearsekit_server::backup::{self, BackedUp, BackupError, Restored};
 use serde_json::json;
 
@@ -43,7 +44,15 @@ pub(crate) fn back_up(args: &BackupArgs, data: Option<&Path>) -> Result<(), Fail
     };
     let result = if is_stdout { write(&mut io::stdout().lock()) } else { file.write(&mut write) };
     bar.finish_and_clear();
+    let open = (!is_stdout).then(|| exposure_of(&args.file)).flatten();
     let BackedUp { fingerprint, clients, models, settings, bytes } = result?;
+    if let Some(how) = open {
+        // Where it goes was asked for, and a stick between two computers keeps no modes.
+        output::note(&format!(
+            "warning: {} holds the server's key and can be read by others {how}; or keep it in another folder",
+            shown(&args.file)
+        ));
+    }
     if args.json {
         let mut told = json!({
             "fingerprint": fingerprint.to_string(),
@@ -63,6 +72,11 @@ pub(crate) fn back_up(args: &BackupArgs, data: Option<&Path>) -> Result<(), Fail
         bytes as f64 / 1e6
     ));
     Ok(())
+}
+
+/// How others can read a file that was written, if they can and the system tells.
+fn exposure_of(path: &Path) -> Option<Exposure> {
+    rehearsekit_private::exposure(&File::open(path).ok()?, Danger::Use).ok()?
 }
 
 /// All files of the data folder, for none is replaced by a copy of all.

@@ -30,23 +30,28 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
 pub(crate) struct Failure {
     kind: Kind,
     message: String,
+    may_pass: bool,
 }
 
 impl Failure {
+    fn new(kind: Kind, message: &dyn fmt::Display) -> Self {
+        Self { kind, message: message.to_string(), may_pass: false }
+    }
+
     pub(crate) fn run(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Run, message: message.to_string() }
+        Self::new(Kind::Run, &message)
     }
 
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Usage, message: message.to_string() }
+        Self::new(Kind::Usage, &message)
     }
 
     pub(crate) fn input(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Input, message: message.to_string() }
+        Self::new(Kind::Input, &message)
     }
 
     pub(crate) fn server(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Server, message: message.to_string() }
+        Self::new(Kind::Server, &message)
     }
 
     /// Another one of the same kind.
@@ -56,6 +61,16 @@ impl Failure {
 
     pub(crate) fn cancelled() -> Self {
         Self::run("cancelled; nothing was left behind")
+    }
+
+    /// It may be gone a moment later, whatever its kind: a port that another server is about to leave.
+    pub(crate) fn that_may_pass(self) -> Self {
+        Self { may_pass: true, ..self }
+    }
+
+    /// Whether another try ends the same way until somebody mends something.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self.kind, Kind::Usage | Kind::Input) && !self.may_pass
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

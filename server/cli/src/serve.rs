@@ -1,8 +1,8 @@
 //! `serve`: the separation server in this process, until a signal ends it.
 
-use std::{path::Path, time::Duration};
+use std::{io::ErrorKind, path::Path, time::Duration};
 
-use rehearsekit_server::{Event, Listeners, ServeError};
+use rehearsekit_server::{Event, Listeners, ServeError, identity::IdentityError, layout::LayoutError};
 use serde_json::json;
 
 use crate::{args::ServeArgs, config, failure::Failure, interrupt, logging, output};
@@ -12,6 +12,24 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// `rehearsekit serve`.
 pub(crate) fn run(args: &ServeArgs, data: Option<&Path>) -> Result<(), Failure> {
+    match serve(args, data) {
+        Err(failure) if args.stay && failure.is_lasting() && !interrupt::requested() => Err(stay(failure)),
+        ended => ended,
+    }
+}
+
+/// Waits for the end signal: whoever looks finds one complaint and a program that can be asked (`doctor` beside it), and
+/// not a thousand starts. It is not healthy, since nothing listens.
+fn stay(failure: Failure) -> Failure {
+    output::complain(&failure.to_string());
+    output::note("nobody is served; mend that and start again");
+    while !interrupt::requested() {
+        std::thread::sleep(POLL);
+    }
+    failure
+}
+
+fn serve(args: &ServeArgs, data: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(&args.settings, data)?;
     logging::start(&config.log);
     logging::detach()?;
@@ -59,11 +77,23 @@ async fn shutdown() {
 
 fn failure(error: ServeError) -> Failure {
     match error {
+        ServeError::Listen { ref source, .. } if source.kind() != ErrorKind::PermissionDenied => {
+            Failure::usage(error).that_may_pass()
+        }
+        ServeError::Layout(LayoutError::Restoring { .. }) => Failure::usage(error).that_may_pass(),
+        ServeError::DataDir(ref folder) if folder.source.kind() != ErrorKind::PermissionDenied => {
+            Failure::usage(error).that_may_pass()
+        }
         ServeError::DataDir(_)
         | ServeError::Layout(_)
         | ServeError::Listen { .. }
         | ServeError::Device(_)
         | ServeError::Memory(_) => Failure::usage(error),
+        ServeError::Identity(IdentityError::Private(private)) if private.is_lasting() => {
+            Failure::usage(private)
+        }
+        ServeError::Trust(private) if private.is_lasting() => Failure::usage(private),
+        ServeError::Identity(IdentityError::Damaged { .. }) => Failure::usage(error),
         ServeError::Model { .. } => Failure::input(error),
         _ => Failure::run(error),
     }

@@ -13,6 +13,7 @@ use rehearsekit_models::{
     fetch::{Cancel, FetchError, copy_checked},
     store::{Store, StoreError},
 };
+use rehearsekit_private::{self as closed, Danger};
 use tempfile::TempDir;
 
 use super::{BackupError, FORMAT, HEAD, Head, MOST_TEXT_BYTES, Progress, SUMS, platform};
@@ -70,6 +71,7 @@ pub fn restore(
         check_empty(data)?;
     }
     let staged = tempfile::Builder::new().prefix(STAGING).tempdir_in(data).map_err(io_error(data))?;
+    owner_only(staged.path(), Danger::Replace)?;
     belong(data, staged.path());
     let head = unpack(staged.path(), from, cancel, &mut |done| progress(done, total))?;
     let mut restored = check(staged.path(), head)?;
@@ -162,7 +164,7 @@ fn unpack(
             return Err(BackupError::no(format!("it is cut short within {name}")));
         }
         if parts[0] == "identity" {
-            owner_only(&to)?;
+            owner_only(&to, Danger::Use)?;
         }
         belong(to.parent().unwrap_or(staged), &to);
         if name == HEAD {
@@ -204,7 +206,7 @@ fn make_folders(staged: &Path, to: &Path) -> Result<(), FetchError> {
         if !folder.is_dir() {
             fs::create_dir(folder).map_err(io_error(folder))?;
             if folder.parent() == Some(staged) && folder.file_name().is_some_and(|name| name == "identity") {
-                owner_only(folder)?;
+                owner_only(folder, Danger::Replace)?;
             }
             belong(folder.parent().unwrap_or(staged), folder);
         }
@@ -212,15 +214,18 @@ fn make_folders(staged: &Path, to: &Path) -> Result<(), FetchError> {
     Ok(())
 }
 
-#[cfg(unix)]
-fn owner_only(path: &Path) -> Result<(), FetchError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = if path.is_dir() { 0o700 } else { 0o600 };
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(io_error(path))
-}
-
-#[cfg(not(unix))]
-fn owner_only(_path: &Path) -> Result<(), FetchError> {
+/// For what was unpacked just now, or a folder made for it.
+fn owner_only(path: &Path, danger: Danger) -> Result<(), FetchError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = if danger == Danger::Use { 0o600 } else { 0o700 };
+        // Where nothing keeps modes, the look at what was unpacked tells.
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        closed::close(&File::open(path).map_err(io_error(path))?, danger);
+    }
+    #[cfg(not(unix))]
+    let _ = (path, danger);
     Ok(())
 }
 
@@ -324,6 +329,7 @@ fn place(staged: &TempDir, data: &Path) -> Result<Option<PathBuf>, FetchError> {
 fn keep(data: &Path) -> Result<PathBuf, FetchError> {
     let prefix = format!("replaced-{}-", private::unix_now());
     let kept = tempfile::Builder::new().prefix(&prefix).tempdir_in(data).map_err(io_error(data))?.keep();
+    owner_only(&kept, Danger::Replace)?;
     belong(data, &kept);
     Ok(kept)
 }

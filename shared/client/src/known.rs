@@ -6,12 +6,13 @@
 //! kind that only it knows, stay in it as they are. This module must not use the network.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use rehearsekit_private::{Danger, Exposure, close, exposure, make_folder, owner_only};
 use rehearsekit_protocol::Token;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -53,12 +54,12 @@ pub enum KnownError {
         why: String,
     },
     /// Others can read the tokens.
-    #[error("the list of paired servers {} can be read by others (mode {mode:04o}): run chmod 600 on it", path.display())]
+    #[error("the list of paired servers {} can be read by others {how}", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
-        /// Its mode.
-        mode: u32,
+        /// How, and the way out.
+        how: Exposure,
     },
     /// Nothing we wrote, or written by a later version.
     #[error("the list of paired servers {} is not understood ({why}); update this program, or delete the file and pair again", path.display())]
@@ -144,7 +145,7 @@ impl KnownServers {
                 return Ok(Content { version: VERSION, servers: Vec::new(), others: Map::new() });
             }
             Err(Unread::Io(error)) => return Err(self.io(&error)),
-            Err(Unread::Exposed(mode)) => return Err(KnownError::Exposed { path: self.path.clone(), mode }),
+            Err(Unread::Exposed(how)) => return Err(KnownError::Exposed { path: self.path.clone(), how }),
         };
         let damaged = |why: String| KnownError::Damaged { path: self.path.clone(), why };
         let content: Content = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
@@ -211,9 +212,9 @@ impl KnownServers {
         let text = serde_json::to_string_pretty(&content).map_err(|error| self.io(&error.into()))?;
         // One name is enough under the lock, and what a killed process left there is written over.
         let fresh = self.path.with_extension("new");
-        let mut file: File = owner_only(OpenOptions::new().create(true).truncate(true).write(true))
-            .open(&fresh)
-            .map_err(io)?;
+        let mut file: File = owner_only().create(true).truncate(true).open(&fresh).map_err(io)?;
+        // Where the folder's ACL made the mode, it is closed before anything stands in it.
+        close(&file, Danger::Use);
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
         fs::rename(&fresh, &self.path).map_err(io)
     }
@@ -221,10 +222,8 @@ impl KnownServers {
     /// The file that is locked by whoever changes the list.
     fn lock(&self) -> Result<File, KnownError> {
         let io = |error: io::Error| self.io(&error);
-        fs::create_dir_all(self.path.parent().unwrap_or(Path::new("."))).map_err(io)?;
-        owner_only(OpenOptions::new().create(true).truncate(false).write(true))
-            .open(self.path.with_extension("lock"))
-            .map_err(io)
+        make_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        owner_only().create(true).truncate(false).open(self.path.with_extension("lock")).map_err(io)
     }
 
     fn io(&self, error: &io::Error) -> KnownError {
@@ -295,7 +294,7 @@ fn written(server: &KnownServer) -> Map<String, Value> {
 enum Unread {
     NotThere,
     Io(io::Error),
-    Exposed(u32),
+    Exposed(Exposure),
 }
 
 /// The content of a file that only its owner may read.
@@ -304,21 +303,13 @@ fn read_owned(path: &Path) -> Result<String, Unread> {
         io::ErrorKind::NotFound => Unread::NotThere,
         _ => Unread::Io(error),
     };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let mode = fs::metadata(path).map_err(told)?.mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(Unread::Exposed(mode));
-        }
+    let mut file = File::open(path).map_err(told)?;
+    if let Some(how) = exposure(&file, Danger::Use).map_err(told)? {
+        return Err(Unread::Exposed(how));
     }
-    fs::read_to_string(path).map_err(told)
-}
-
-fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(told)?;
+    Ok(text)
 }
 
 fn now() -> u64 {

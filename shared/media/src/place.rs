@@ -213,6 +213,10 @@ impl WholeFile<'_> {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         }
         let file = options.open(&half).map_err(WriteError::at(self.path))?;
+        if self.owner_only {
+            // Where the folder's ACL made the mode, it is closed before anything stands in it.
+            rehearsekit_private::close(&file, rehearsekit_private::Danger::Use);
+        }
         let mut out = io::BufWriter::new(file);
         let filled = fill(&mut out)?;
         let file = out.into_inner().map_err(|error| WriteError::at(self.path)(error.into_error()))?;

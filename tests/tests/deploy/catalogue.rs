@@ -80,6 +80,15 @@ fn the_entry_has_what_the_catalogue_asks_for() {
     assert_eq!(app["app_version"], version());
     assert_eq!(app["run_as_context"][0]["uid"], 568);
     assert_eq!(app["capabilities"], Value::Array(Vec::new()), "it needs none");
+    // The newest of their library, since they keep one at a time; both as in other apps of that day.
+    assert_eq!(app["lib_version"], "2.3.11");
+    assert!(app["lib_version_hash"].as_str().is_some_and(|hash| hash.len() == 64));
+    for page in ["home", "changelog_url"] {
+        assert!(app[page].as_str().is_some_and(|page| page.starts_with("https://github.com/")), "{page}");
+    }
+    let media = "https://media.sys.truenas.net/apps/rehearsekit/icons/";
+    assert!(app["icon"].as_str().is_some_and(|icon| icon.starts_with(media)), "their own server has it");
+    assert!(app["sources"].as_array().is_some_and(|sources| sources.len() >= 2));
     let item = yaml(&entry().join("item.yaml"));
     for (of_item, of_app) in [("categories", "categories"), ("icon_url", "icon"), ("tags", "keywords")] {
         assert_eq!(item[of_item], app[of_app], "{of_item}: their script makes item.yaml of app.yaml");
@@ -129,7 +138,7 @@ fn mistakes_in_the_app_file_are_found() {
         ("min_scale_version: 25.04.0", "min_scale_version: soon"),
         ("  uid: 568\n", ""),
         ("- email: dev@truenas.com\n  name: truenas", "- name: truenas"),
-        ("home: ''", "hom: ''"),
+        ("home: https", "hom: https"),
         ("train: community", "train: 1"),
     ] {
         assert!(whole.contains(from), "{from} is not there any more: choose another mistake");
@@ -154,7 +163,10 @@ fn used(template: &str) -> Vec<String> {
 }
 
 /// Answers that the library reads by itself.
-const READ_BY_THE_LIBRARY: &[&str] = &["resources.", "labels", "network.host_network"];
+const READ_BY_THE_LIBRARY: &[&str] =
+    &["TZ", "resources.", "labels", "network.host_network", "network.networks"];
+/// What the system says of the app besides the answers.
+const BY_THE_SYSTEM: &str = "ix_context";
 
 #[test]
 fn the_template_uses_what_is_asked_and_nothing_else() {
@@ -165,7 +177,7 @@ fn the_template_uses_what_is_asked_and_nothing_else() {
     for name in &used {
         let constant = fixed.pointer(&format!("/{}", name.replace('.', "/")));
         assert!(
-            constant.is_some() || questions::find(&file, name).is_some(),
+            constant.is_some() || name == BY_THE_SYSTEM || questions::find(&file, name).is_some(),
             "nobody says what values.{name} is"
         );
     }
@@ -195,6 +207,22 @@ fn the_images_are_there_to_choose_and_of_this_version() {
     }
 }
 
+/// What their reviewers look for in every app that can have it.
+#[test]
+fn what_every_app_asks_is_asked() {
+    let file = yaml(&entry().join("questions.yaml"));
+    assert_eq!(questions::find(&file, "TZ").unwrap()["$ref"][0], "definitions/timezone");
+    assert!(questions::find(&file, "network.networks").is_some());
+    let kinds =
+        &questions::find(&file, "storage.additional_storage").unwrap()["items"][0]["schema"]["attrs"][0];
+    let kinds: Vec<&str> =
+        kinds["schema"]["enum"].as_array().unwrap().iter().filter_map(|one| one["value"].as_str()).collect();
+    assert_eq!(kinds, ["host_path", "ix_volume", "cifs", "nfs"]);
+    // The next that were free when it was written; their script says which are then.
+    let port = questions::find(&file, "network.web_port.port_number").unwrap()["default"].as_u64().unwrap();
+    assert!((30477..=30481).contains(&port), "{port}");
+}
+
 #[test]
 fn test_values_are_answers_to_the_questions() {
     let file = yaml(&entry().join("questions.yaml"));
@@ -202,6 +230,13 @@ fn test_values_are_answers_to_the_questions() {
     for name in names(&folder, ".yaml") {
         let answers = yaml(&folder.join(format!("{name}.yaml")));
         assert_eq!(questions::misfits(&file, &answers, &["ix_volumes"]), Vec::<String>::new(), "{name}");
+        // Their script writes one run_as_context for all of them, and their machine has no card.
+        let context = &yaml(&entry().join("app.yaml"))["run_as_context"][0];
+        assert_eq!(
+            (&answers["run_as"]["user"], &answers["run_as"]["group"]),
+            (&context["uid"], &context["gid"])
+        );
+        assert!(answers["resources"].get("gpus").is_none(), "{name}: it is started where there is no card");
     }
     let wrong =
         parse("rehearsekit: {max_session: 3}\nnetwork: {host_network: 1}\nrun_as: {user: 0}\n").unwrap();

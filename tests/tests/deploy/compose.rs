@@ -28,11 +28,16 @@ fn schemas() -> PathBuf {
     folder
 }
 
-fn follows_the_specification(file: &Path) -> bool {
+/// Whether `file` follows a schema that comes with it.
+pub(crate) fn follows(schema: &str, file: &Path) -> bool {
     let mut check = Command::new("python3");
     check.env("PYTHONPATH", schemas()).env("PYTHONDONTWRITEBYTECODE", "1");
-    check.args(["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]);
+    check.args(["-m", "check_jsonschema", "--builtin-schema", schema]);
     check.arg(file).status().unwrap().success()
+}
+
+fn follows_the_specification(file: &Path) -> bool {
+    follows("vendor.compose-spec", file)
 }
 
 #[test]
@@ -68,6 +73,67 @@ fn strings(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+/// What only files that we write whole can say; in the catalogue the rest is the system's business.
+fn own_complaints(file: &Value) -> Vec<&'static str> {
+    let service = &file["services"]["rehearsekit"];
+    let logging = &service["logging"]["options"];
+    let said = |is: bool, words: &'static str| (!is).then_some(words);
+    [
+        said(
+            service["pids_limit"].as_u64().is_some_and(|most| (256..=4096).contains(&most)),
+            "a limit of processes",
+        ),
+        said(
+            logging["max-size"].is_string() && logging["max-file"].is_string(),
+            "a log that does not grow for ever",
+        ),
+        said(
+            service["deploy"]["resources"].get("reservations").is_none(),
+            "no card, unless somebody has one",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[test]
+fn what_is_pasted_unedited_starts_anywhere_and_fills_nothing() {
+    for file in &files()[..2] {
+        assert_eq!(own_complaints(&yaml(file)), Vec::<&str>::new(), "{}", file.display());
+    }
+    let whole = crate::text(&files()[0]);
+    for (from, to) in [
+        ("pids_limit: 1024", "pids_limit: -1"),
+        ("max-size: 10m", "max-sizes: 10m"),
+        ("        # reservations:", "        reservations: {}\n        #"),
+    ] {
+        assert!(whole.contains(from), "{from} is not there any more: choose another mistake");
+        assert_eq!(own_complaints(&parse(&whole.replacen(from, to, 1)).unwrap()).len(), 1, "{from} → {to}");
+    }
+}
+
+/// The block for a card is what the text above it says: take five times "# " away, and the card is reserved.
+#[test]
+fn with_a_card_five_lines_lose_their_mark() {
+    for file in &files()[..2] {
+        let whole = crate::text(file);
+        let at = whole.find("        # reservations:").unwrap();
+        let (before, rest) = whole.split_at(at);
+        let with: String = rest
+            .lines()
+            .enumerate()
+            .map(|(number, line)| {
+                (if number < 5 { line.replacen("# ", "", 1) } else { line.to_owned() }) + "\n"
+            })
+            .collect();
+        let with = parse(&format!("{before}{with}")).unwrap();
+        let cards = &with["services"]["rehearsekit"]["deploy"]["resources"]["reservations"]["devices"][0];
+        assert_eq!((&cards["driver"], &cards["capabilities"][0]), (&"nvidia".into(), &"gpu".into()));
+        assert_eq!(with["services"]["rehearsekit"]["image"], yaml(file)["services"]["rehearsekit"]["image"]);
+    }
+}
+
 /// What is wrong with the server's container in `file`, each in a line.
 fn complaints(file: &Value) -> Vec<String> {
     let service = &file["services"]["rehearsekit"];
@@ -90,10 +156,10 @@ fn complaints(file: &Value) -> Vec<String> {
         "no new ones",
     );
     must(service.get("tmpfs").is_none(), "nothing to write on but the volume");
-    must(strings(&service["command"]) == ["serve"], "it serves");
+    must(strings(&service["command"]) == ["serve", "--stay"], "it serves, and does not start again for ever");
     let health = strings(&service["healthcheck"]["test"]);
     must(health == ["CMD", "/usr/bin/rehearsekit", "health"], "the server asks itself: there is no shell");
-    must(service["restart"] == "unless-stopped", "it comes back");
+    must(service["restart"] == "unless-stopped", "it comes back, after the machine's own start too");
     let limits = &service["deploy"]["resources"]["limits"];
     must(limits["memory"].is_string() && limits["cpus"].is_string(), "limits");
     let empty = Vec::new();
@@ -153,7 +219,9 @@ fn the_container_is_closed_and_told_what_it_understands() {
     for file in files() {
         assert_eq!(complaints(&yaml(&file)), Vec::<String>::new(), "{}", file.display());
     }
-    assert!(files().iter().filter(|file| yaml(file)["x-portals"].is_array()).count() >= 4);
+    // A button where there is something to see; the catalogue's comes with the page.
+    let buttons = |file: &PathBuf| yaml(file)["x-portals"].as_array().map_or(0, Vec::len);
+    assert_eq!(files().iter().map(buttons).collect::<Vec<_>>(), [1, 0, 0, 0, 0]);
 }
 
 #[test]

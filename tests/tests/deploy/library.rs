@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 #[derive(Debug, Default)]
 struct Made {
     services: Map<String, Json>,
-    portals: Vec<Json>,
+    volumes: Map<String, Json>,
     notes: Vec<String>,
 }
 
@@ -29,7 +29,6 @@ struct Library {
 enum What {
     Render,
     Deps,
-    Portals,
     Notes,
     Container(String),
     Healthcheck(String),
@@ -96,12 +95,16 @@ impl Part {
         let limits = &values["resources"]["limits"];
         let mut resources = json!({ "limits": {
             "cpus": limits["cpus"].to_string(), "memory": format!("{}M", limits["memory"]) } });
-        let mut environment = json!({ "TZ": "Etc/UTC", "UMASK": "002", "NVIDIA_VISIBLE_DEVICES": "void" });
+        let mut environment = json!({ "TZ": values["TZ"], "UMASK": "002", "NVIDIA_VISIBLE_DEVICES": "void" });
         let cards = values["resources"]["gpus"]["nvidia_gpu_selection"].as_object();
         let cards: Vec<&Json> =
             cards.into_iter().flat_map(Map::values).filter(|card| card["use_gpu"] == true).collect();
         if !cards.is_empty() {
-            let ids: Vec<&str> = cards.iter().map(|card| card["uuid"].as_str().unwrap()).collect();
+            let ids: Vec<&str> = cards.iter().filter_map(|card| card["uuid"].as_str()).collect();
+            // A card without its driver is listed like that.
+            if ids.len() < cards.len() || ids.contains(&"") {
+                return Err(refuse("a card was chosen that has no uuid"));
+            }
             environment["NVIDIA_VISIBLE_DEVICES"] = ids.join(",").into();
             environment["NVIDIA_DRIVER_CAPABILITIES"] = "all".into();
             resources["reservations"] =
@@ -119,6 +122,14 @@ impl Part {
         });
         if values["network"]["host_network"] == true {
             service["network_mode"] = "host".into();
+        } else {
+            for network in values["network"]["networks"].as_array().into_iter().flatten() {
+                let joins = network["containers"].as_array().into_iter().flatten();
+                if let Some(config) = joins.filter(|one| one["name"] == name).map(|one| &one["config"]).next()
+                {
+                    service["networks"][network["name"].as_str().unwrap_or("")] = config.clone();
+                }
+            }
         }
         self.library.made.lock().unwrap().services.insert(name.to_owned(), service);
         Ok(())
@@ -128,6 +139,27 @@ impl Part {
     fn mount(&self, target: &str, storage: &Json) -> Result<Json, Error> {
         let kind = storage["type"].as_str().unwrap_or("");
         let settings = &storage[format!("{kind}_config")];
+        if let (Some(server), Some(path)) = (settings["server"].as_str(), settings["path"].as_str()) {
+            let (device, options) = match kind {
+                "nfs" => (format!(":{path}"), format!("addr={server}")),
+                "cifs" => {
+                    let word = |key: &str| settings[key].as_str().unwrap_or("");
+                    (
+                        format!("//{server}/{path}"),
+                        format!("user={},password={}", word("username"), word("password")),
+                    )
+                }
+                _ => return Err(refuse(format!("{target}: cannot mount {storage}"))),
+            };
+            let mut made = self.library.made.lock().unwrap();
+            let name = format!("{kind}_{}", made.volumes.len());
+            made.volumes.insert(
+                name.clone(),
+                json!({ "driver_opts": { "type": kind, "device": device, "o": options } }),
+            );
+            return Ok(json!({ "type": "volume", "source": name, "target": target,
+                "read_only": storage["read_only"] == true }));
+        }
         let source = match kind {
             "host_path" => settings["path"].as_str(),
             "ix_volume" => settings["dataset_name"]
@@ -170,21 +202,13 @@ impl Part {
             }
             (What::Render, "render") => {
                 let made = self.library.made.lock().unwrap();
-                Ok(Value::from(Serde(json!({ "services": made.services, "x-portals": made.portals,
-                    "x-notes": made.notes.join("\n") }))))
+                Ok(Value::from(Serde(
+                    json!({ "services": made.services, "volumes": made.volumes, "x-portals": [],
+                    "x-notes": made.notes.join("\n") }),
+                )))
             }
             (What::Deps, "perms") => Ok(self.beside(What::Permissions(text(0)?.to_owned()))),
-            (What::Portals, "add") => {
-                let (port, settings) = (given(0)?, given(1)?);
-                if !port["port_number"].is_u64() {
-                    return Err(refuse(format!("no port to open: {port}")));
-                }
-                let portal = json!({ "name": "Web UI", "scheme": "http", "host": "0.0.0.0",
-                    "port": settings["port"], "path": settings["path"] });
-                self.library.made.lock().unwrap().portals.push(portal);
-                done
-            }
-            (What::Notes, "add_info" | "add_warning") => {
+            (What::Notes, "add_info") => {
                 self.library.made.lock().unwrap().notes.push(text(0)?.to_owned());
                 done
             }
@@ -262,7 +286,6 @@ impl Object for Part {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let what = match (&self.what, key.as_str()?) {
             (What::Render, "deps") => What::Deps,
-            (What::Render, "portals") => What::Portals,
             (What::Render, "notes") => What::Notes,
             (What::Container(name), "healthcheck") => What::Healthcheck(name.clone()),
             (What::Container(name), "environment") => What::Environment(name.clone()),

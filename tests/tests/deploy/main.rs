@@ -10,6 +10,7 @@ mod questions;
 mod rendered;
 mod settings;
 mod systemd;
+mod workflow;
 
 use std::{
     fs,

@@ -56,7 +56,57 @@ fn what_the_template_must_not_do_is_refused() {
         let error = render(from, to);
         assert!(error.contains(told), "{from} → {to}: {error}");
     }
+    // The catalogue's people keep warnings for what somebody has to do something about.
+    assert!(!template().contains("add_warning"));
     let mut without = values("basic-values");
     without["images"].as_object_mut().unwrap().remove("container_utils_image");
     assert!(library::render(&template(), &without).unwrap_err().contains("no image container_utils_image"));
+}
+
+/// What the tests of the catalogue cannot try, since it would be mounted there.
+#[test]
+fn shares_of_other_machines_are_mounted_and_networks_joined() {
+    let mut values = values("bridge-values");
+    values["storage"]["additional_storage"] = serde_json::json!([
+        { "type": "nfs", "mount_path": "/data/songs", "read_only": true,
+          "nfs_config": { "server": "10.0.0.2", "path": "/mnt/tank/songs" } },
+        { "type": "cifs", "mount_path": "/data/more",
+          "cifs_config": { "server": "10.0.0.3", "path": "songs", "username": "band", "password": "x" } },
+    ]);
+    values["network"]["networks"] = serde_json::json!([
+        { "name": "proxy", "containers": [{ "name": "rehearsekit", "config": { "aliases": ["stems"] } }] }]);
+    let made = library::render(&template(), &values).unwrap();
+    let service = &made["services"]["rehearsekit"];
+    let targets: Vec<&str> = service["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|volume| volume["target"].as_str())
+        .collect();
+    assert_eq!(targets, ["/data", "/data/songs", "/data/more"]);
+    assert_eq!(made["volumes"].as_object().unwrap().len(), 2);
+    assert_eq!(service["networks"]["proxy"]["aliases"][0], "stems");
+}
+
+#[test]
+fn the_notes_name_the_container_by_what_the_app_was_called() {
+    let mut values = values("basic-values");
+    let notes = |values: &Value| {
+        library::render(&template(), values).unwrap()["x-notes"].as_str().unwrap().to_owned()
+    };
+    assert!(notes(&values).contains("docker exec -it ix-rehearsekit-rehearsekit-1 rehearsekit pair"));
+    values["ix_context"] = serde_json::json!({ "app_name": "closet-stems" });
+    assert!(notes(&values).contains("docker exec -it ix-closet-stems-rehearsekit-1 rehearsekit pair"));
+}
+
+#[test]
+fn a_card_without_a_uuid_is_refused_before_docker_is_asked() {
+    let mut values = values("nvidia-values");
+    let card = |uuid: &str| serde_json::json!({ "use_all_gpus": false, "nvidia_gpu_selection": { "0000:01:00.0": { "use_gpu": true, "uuid": uuid } } });
+    values["resources"]["gpus"] = card("");
+    assert!(library::render(&template(), &values).unwrap_err().contains("no uuid"));
+    values["resources"]["gpus"] = card("GPU-1");
+    let made = library::render(&template(), &values).unwrap();
+    let cards = &made["services"]["rehearsekit"]["deploy"]["resources"]["reservations"]["devices"][0];
+    assert_eq!(cards["device_ids"][0], "GPU-1");
 }

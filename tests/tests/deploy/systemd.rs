@@ -62,6 +62,20 @@ fn the_server_takes_its_settings() {
     assert!(!config.listen.ip().is_loopback());
     let grace: u64 = lines("TimeoutStopSec")[0].parse().unwrap();
     assert!(grace > config.drain.as_secs(), "players may finish before the end");
+    // A wrong setting (2) and a model that cannot be used (3) do not get better by starting again.
+    assert_eq!(lines("RestartPreventExitStatus"), ["2 3"]);
+    assert_eq!((lines("MemoryMax").len(), lines("TasksMax").len()), (1, 1));
+    // Nothing is run that this service could have written, but ONNX Runtime, where `models pull` puts it.
+    assert_eq!(lines("NoExecPaths"), ["/"]);
+    let run_from = lines("ExecPaths");
+    let run_from: Vec<&str> = run_from[0].split(' ').map(|path| path.trim_start_matches('-')).collect();
+    for path in run_from.iter().filter(|path| !["/usr", "/lib", "/lib64", "/bin", "/opt/cuda"].contains(path))
+    {
+        assert_eq!(Path::new(path), config.data.join("runtime"));
+    }
+    assert_eq!(lines("ProcSubset"), ["pid"]);
+    let card = text(&top().join("deploy/systemd/nvidia.conf"));
+    assert!(card.lines().any(|line| line == "ProcSubset=all"), "a driver tells of its cards in /proc");
     let users = text(&top().join("deploy/systemd/rehearsekit.sysusers.conf"));
     assert!(users.lines().any(|line| line.starts_with(&format!("u {} ", lines("User")[0]))));
 }

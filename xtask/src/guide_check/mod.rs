@@ -137,19 +137,27 @@ impl Walk {
 
     fn image(&mut self) -> Result<()> {
         self.timed("1. the image is built", |walk| walk.type_at_the_clone("1. "))?;
+        let report = std::fs::read_to_string(target_dir().join("image/report-cpu.json"))?;
+        let report: Value = serde_json::from_str(&report).context("the image's report is no JSON")?;
         self.timed("1. carried to the box and loaded", |walk| {
             // "Copy that onto the box": the file that the guide names, to where its command looks.
             let name = "rehearsekit-0.1.0-cpu.tar";
             let share = walk.nas.tank().join("share").join(name);
             std::fs::copy(target_dir().join("image").join(name), share)?;
             walk.type_at_the_box("1. ")
-        })
+        })?;
+        // "The last line must show the id that the build printed."
+        let lines = self.lines("1. ", Keyboard::Box)?;
+        let shown = self.nas.asks(lines.last().context("nothing is typed")?)?;
+        let same = report["image"]["id"] == shown.trim();
+        self.seen.push(("the image that was loaded has the id that was built", json!(shown.trim()), same));
+        Ok(())
     }
 
     fn dataset(&mut self) -> Result<()> {
         self.timed("2. a place for its files", |walk| {
             // "Add Dataset": a folder of root's.
-            std::fs::create_dir_all(walk.nas.tank().join("apps/rehearsekit"))?;
+            std::fs::create_dir_all(walk.nas.tank().join("rehearsekit"))?;
             walk.type_at_the_box("2. ")
         })
     }
@@ -157,7 +165,6 @@ impl Walk {
     /// The app's YAML as it was saved.
     fn app(&mut self) -> Result<String> {
         let yaml = std::fs::read_to_string(repository().join("deploy/truenas/custom-app.yaml"))?;
-        let yaml = without_card(&yaml)?;
         self.timed("3. the app, from Save to Running", |walk| walk.save(&yaml))?;
         // "The first start shows one in the app's log."
         let log = self.nas.asks("docker logs rehearsekit 2>&1")?;
@@ -267,15 +274,20 @@ impl Walk {
     }
 
     fn backup_and_restore(&mut self, app: &str) -> Result<()> {
-        let title = "Updates and backups";
+        let title = "Updates, backups";
         let lines = self.lines(title, Keyboard::Box)?;
-        let [backup, restore] = lines.as_slice() else { anyhow::bail!("{title}: two lines expected") };
+        let [folder, backup, restore] = lines.as_slice() else {
+            anyhow::bail!("{title}: three lines expected")
+        };
         let clients = "docker exec rehearsekit rehearsekit clients list --json";
         let before = self.nas.asks(clients)?;
-        self.timed("a backup while it runs", |walk| walk.nas.types(backup))?;
+        self.timed("a backup while it runs", |walk| {
+            walk.nas.types(folder)?;
+            walk.nas.types(backup)
+        })?;
         self.nas.types("docker compose --project-name ix-rehearsekit --file app.yaml down")?;
-        // "Into an empty folder that apps owns".
-        let (data, old) = (self.nas.tank().join("apps/rehearsekit"), self.nas.tank().join("apps/old"));
+        // "Into a new data set, made as in step 2".
+        let (data, old) = (self.nas.tank().join("rehearsekit"), self.nas.tank().join("old"));
         std::fs::rename(&data, &old)?;
         std::fs::create_dir(&data)?;
         self.type_at_the_box("2. ")?;
@@ -318,13 +330,6 @@ fn long(music: &Sound) -> Sound {
     Sound { rate_hz: music.rate_hz, channels: music.channels.iter().map(|one| one.repeat(4)).collect() }
 }
 
-/// "Without a card, take out the block `reservations`", as its comment says: from there to `[gpu]`.
-fn without_card(yaml: &str) -> Result<String> {
-    let (before, rest) = yaml.split_once("        reservations:\n").context("no block reservations")?;
-    let (_, behind) = rest.split_once("[gpu]\n").context("the block reservations has no end")?;
-    Ok(format!("{before}{behind}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,17 +338,9 @@ mod tests {
     fn the_guide_has_what_is_walked() {
         let text = std::fs::read_to_string(repository().join(GUIDE)).unwrap();
         let chapters = guide::read(&text);
-        for title in ["1. ", "2. ", "4. ", "5. ", "Four stems", "Updates and backups", "Without TrueNAS"] {
+        for title in ["1. ", "2. ", "4. ", "5. ", "Four stems", "Updates, backups", "Without TrueNAS"] {
             chapter(&chapters, title).unwrap();
         }
         assert!(text.contains("target/image/rehearsekit-0.1.0-cpu.tar"));
-    }
-
-    #[test]
-    fn without_a_card_the_app_asks_for_none() {
-        let yaml = std::fs::read_to_string(repository().join("deploy/truenas/custom-app.yaml")).unwrap();
-        let left = without_card(&yaml).unwrap();
-        assert!(yaml.contains("driver: nvidia") && !left.contains("nvidia\n") && !left.contains("devices"));
-        assert!(left.contains("memory: 4096M") && left.contains("x-portals"));
     }
 }

@@ -17,6 +17,7 @@ const PLAYOUT: &str = "rehearsekit-playout";
 const CLIENT: &str = "rehearsekit-client";
 const DISCOVERY: &str = "rehearsekit-discovery";
 const MEDIA: &str = "rehearsekit-media";
+const PRIVATE: &str = "rehearsekit-private";
 const BADLINK: &str = "rehearsekit-badlink";
 const PROCESS: &str = "rehearsekit-process";
 const PLUGIN_ENGINE: &str = "rehearsekit-plugin-engine";
@@ -36,11 +37,13 @@ const ROOMS: &[Room] = &[
     Room { name: AUDIO, knows: &[] },
     Room { name: PROTOCOL, knows: &[AUDIO] },
     Room { name: PLAYOUT, knows: &[AUDIO] },
+    // Files for their owner alone, on either side of the wire.
+    Room { name: PRIVATE, knows: &[] },
     // The client ends in rings of playout's slots.
-    Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT] },
+    Room { name: CLIENT, knows: &[AUDIO, PROTOCOL, PLAYOUT, PRIVATE] },
     Room { name: DISCOVERY, knows: &[] },
     // Files of sound, in and out; the command, the server and the standalone read songs with it.
-    Room { name: MEDIA, knows: &[AUDIO] },
+    Room { name: MEDIA, knows: &[AUDIO, PRIVATE] },
     // Stands in for a network; nothing of a client or a server is its business.
     Room { name: BADLINK, knows: &[] },
     // For programs: their log and their signals.
@@ -52,11 +55,13 @@ const ROOMS: &[Room] = &[
     Room { name: PLUGIN, knows: &[AUDIO, PLUGIN_ENGINE, GUI, MEDIA, PROCESS] },
     Room { name: MODELS, knows: &[AUDIO] },
     Room { name: SCHEDULE, knows: &[] },
-    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MEDIA, MODELS, SCHEDULE] },
+    Room { name: SERVER, knows: &[AUDIO, PROTOCOL, DISCOVERY, MEDIA, MODELS, PRIVATE, SCHEDULE] },
     // The command is both sides: it serves, it streams as the plugin will, and it loads a server over bad links.
     Room {
         name: CLI,
-        knows: &[AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, PROCESS, MODELS, SERVER],
+        knows: &[
+            AUDIO, PROTOCOL, PLAYOUT, CLIENT, DISCOVERY, BADLINK, MEDIA, PRIVATE, PROCESS, MODELS, SERVER,
+        ],
     },
     Room {
         name: TESTS,

@@ -131,7 +131,7 @@ mod tests {
         root.write("usr/bin/c", "c", Origin::Us).unwrap();
         root.write("usr/share/d", "d", Origin::Model).unwrap();
         assert!(root.write("usr/bin/c", "c", Origin::Us).is_err(), "twice");
-        let crates = linked().unwrap();
+        let crates = linked("rehearsekit-cli").unwrap();
         let version = crates.iter().find(|of| of.name == "rehearsekit-cli").unwrap().version.clone();
         let about = About { version: &version, revision: "abc", created: "2026-01-01T00:00:00Z" };
         let bill = super::bill(&about, &crates, &root);

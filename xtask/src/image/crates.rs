@@ -12,7 +12,7 @@ use crate::shell::{capture, cargo, repository};
 
 /// A crate that is linked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Crate {
+pub(crate) struct Crate {
     pub(super) name: String,
     pub(super) version: String,
     /// An SPDX expression.
@@ -30,13 +30,12 @@ impl Crate {
     }
 }
 
-/// The crates of the program, without those that only build it.
+/// The crates of the program of `package`, without those that only build it.
 ///
 /// # Errors
 /// When cargo cannot say.
-pub(super) fn linked() -> Result<Vec<Crate>> {
-    let tree =
-        ["tree", "--package", "rehearsekit-cli", "--edges", "normal,no-proc-macro", "--prefix", "none"];
+pub(crate) fn linked(package: &str) -> Result<Vec<Crate>> {
+    let tree = ["tree", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "none"];
     let tree = capture(cargo().args(tree).args(["--format", "{p}", "--locked"]))?;
     let names: BTreeSet<(String, String)> = tree.lines().filter_map(name_and_version).collect();
     let metadata: Value =
@@ -84,7 +83,7 @@ fn name_and_version(line: &str) -> Option<(String, String)> {
 ///
 /// # Errors
 /// When one cannot be read.
-pub(super) fn licence_texts(crates: &[Crate]) -> Result<String> {
+pub(crate) fn licence_texts(crates: &[Crate]) -> Result<String> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut without = Vec::new();
     for of in crates.iter().filter(|of| !of.is_ours()) {
@@ -113,7 +112,7 @@ pub(super) fn licence_texts(crates: &[Crate]) -> Result<String> {
 ///
 /// # Errors
 /// When there is no compiler.
-pub(super) fn rust_licences() -> Result<PathBuf> {
+pub(crate) fn rust_licences() -> Result<PathBuf> {
     let mut rustc = Command::new("rustc");
     let sysroot = capture(rustc.current_dir(repository()).args(["--print", "sysroot"]))?;
     Ok(Path::new(sysroot.trim()).join("share/doc/rust/COPYRIGHT-library.html"))
@@ -142,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_program_is_made_of_ours_and_others_and_every_other_has_a_hash_and_a_licence() {
-        let crates = linked().unwrap();
+        let crates = linked("rehearsekit-cli").unwrap();
         let of = |name: &str| crates.iter().find(|of| of.name == name);
         assert!(of("rehearsekit-cli").unwrap().is_ours() && of("rehearsekit-server").is_some());
         assert!(!of("quinn").unwrap().is_ours());

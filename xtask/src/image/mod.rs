@@ -4,7 +4,7 @@
 
 mod bill;
 mod check;
-mod crates;
+pub(crate) mod crates;
 mod libraries;
 mod pack;
 mod root;
@@ -192,7 +192,7 @@ fn lay_out(
     fs::create_dir_all(&data)?;
     let mut root = Root::new(variant.folder().join("root"))?;
     root.fill(variant, program, wheels, model)?;
-    let crates = crates::linked()?;
+    let crates = crates::linked("rehearsekit-cli")?;
     let docs = format!("{DOCS}/rehearsekit");
     root.write(&format!("{docs}/crates.txt"), &crates::licence_texts(&crates)?, Origin::Us)?;
     root.copy(&crates::rust_licences()?, &format!("{docs}/rust.html"), Origin::Us, 0o644)?;

@@ -14,6 +14,8 @@ pub(crate) enum Trouble {
     StateDamaged,
     /// The data folder or a file in it belongs to somebody else.
     DataOwner,
+    /// An access control list of the data folder's file system lets others in, or the server not.
+    DataAcl,
     /// Others may read the server's key or put another in its place.
     KeyExposed,
     /// The data folder's file system is mounted read-only.
@@ -82,6 +84,7 @@ impl Trouble {
             Self::StateNewer => "state-newer",
             Self::StateDamaged => "state-damaged",
             Self::DataOwner => "data-owner",
+            Self::DataAcl => "data-acl",
             Self::KeyExposed => "key-exposed",
             Self::DataReadOnly => "data-read-only",
             Self::DataUnusable => "data-unusable",

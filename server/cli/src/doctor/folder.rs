@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rehearsekit_private::List;
 use rehearsekit_server::{
     clients::ClientBook,
     data_dir,
@@ -32,6 +33,7 @@ pub(crate) fn examine(data: &Path) -> Vec<Finding> {
     }
     let mut findings = vec![state, writable];
     findings.extend(owners(data));
+    findings.extend(access_list(data));
     findings.push(identity(data));
     findings.push(clients(data));
     findings
@@ -56,6 +58,7 @@ fn writable(data: &Path) -> Finding {
     let check = "data folder";
     if let Err(error) = data_dir::check(data) {
         let trouble = match error.source.kind() {
+            ErrorKind::PermissionDenied if error.has_list => Trouble::DataAcl,
             ErrorKind::PermissionDenied => Trouble::DataOwner,
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::DiskFull,
             ErrorKind::ReadOnlyFilesystem => Trouble::DataReadOnly,
@@ -150,6 +153,19 @@ fn owners(_data: &Path) -> Option<Finding> {
     None
 }
 
+/// A list that lets others into the folder and is handed on to all that is made in it. (Lists of the older kind never grant
+/// more than the mode says.)
+fn access_list(data: &Path) -> Option<Finding> {
+    let list = rehearsekit_private::list_of(data).filter(|list| *list == List::Nfs4)?;
+    let told = format!(
+        "{} has an ACL that may let others change what is in it, whatever the modes say; it was taken off the files with keys. \
+         To be rid of it, {}",
+        data.display(),
+        list.way()
+    );
+    Some(Finding::warning("access control list", Trouble::DataAcl, told))
+}
+
 /// What a server has to open to be itself.
 fn key_files(data: &Path) -> Vec<PathBuf> {
     let in_folder = |folder: &Path| {
@@ -195,6 +211,9 @@ fn private(check: &str, error: &PrivateError) -> Finding {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::DiskFull,
             _ => Trouble::DataUnusable,
         },
+        PrivateError::Exposed { how, .. } | PrivateError::Open { how, .. } if how.list.is_some() => {
+            Trouble::DataAcl
+        }
         PrivateError::Exposed { .. } | PrivateError::Open { .. } => Trouble::KeyExposed,
         PrivateError::Newer { .. } => Trouble::StateNewer,
         PrivateError::Damaged { .. } => Trouble::StateDamaged,

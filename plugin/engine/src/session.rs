@@ -137,8 +137,8 @@ pub(crate) fn offers_in(
     (!told.is_empty()).then(|| offers::in_millis(told, rate, latency_frames))
 }
 
-/// Keeps an eye on both sides until the link is closed: carries out what the audio thread orders, writes down the figures, learns the model's stems and what
-/// budgets buy, judges how fast the host calls.
+/// Keeps an eye on both sides until the link is closed: carries out what the audio thread orders, writes down the
+/// figures, learns the model's stems and what budgets buy, judges how fast the host calls.
 pub(crate) async fn watch(
     mut remote: LinkRemote,
     run: Arc<Run>,

@@ -99,7 +99,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("opus-decoder", &[MEDIA], "one place decodes songs"),
     ("lofty", &[MEDIA], "one place reads tags"),
     ("nice-plug", &[PLUGIN], "one place knows the plugin framework"),
-    ("vst3", &[PLUGIN], "one place knows the plugin formats"),
+    // And one stands in for a host.
+    ("vst3", &[PLUGIN, HOST_TESTS], "one place knows the plugin formats"),
     ("clap-sys", &[PLUGIN], "one place knows the plugin formats"),
     ("egui", &[GUI, PLUGIN], "only the window draws"),
     ("clap", &[CLI, XTASK], "libraries take values, not command lines"),

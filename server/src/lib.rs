@@ -26,6 +26,7 @@ mod quic;
 mod serve;
 mod session;
 mod state;
+mod token_bucket;
 mod trust;
 mod watchdog;
 pub mod workers;

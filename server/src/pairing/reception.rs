@@ -21,14 +21,15 @@ use super::{ENDINGS_TOLD_SECONDS, Ending, NotedBy, PairingDesk, Written, words};
 use crate::{
     clients::{Client, ClientBook, ClientsError},
     private::{self, Lock, PrivateError, Stamp},
+    token_bucket::TokenBucket,
 };
 
 /// Clients' halves that are remembered, so that none is taken twice.
 const HALVES: usize = 64;
 /// Attempts that are looked at: this many at once, and so many per second after that. Each costs a few milliseconds
 /// and a write; a flood of them shall cost the players nothing.
-const BURST: f64 = 10.0;
-const PER_SECOND: f64 = 4.0;
+const BURST: u64 = 10;
+const PER_SECOND: u64 = 4;
 
 /// What must be remembered between two looks at the file.
 struct Memory {
@@ -37,8 +38,7 @@ struct Memory {
     stamp: Option<Stamp>,
     halves: VecDeque<Half>,
     /// Attempts that may still be made now.
-    room: f64,
-    room_at: Instant,
+    pace: TokenBucket,
     /// Attempts that wait for the client's proof.
     pending: usize,
 }
@@ -48,6 +48,7 @@ pub(crate) struct Reception {
     desk: PairingDesk,
     book: ClientBook,
     noted_by: NotedBy,
+    began: Instant,
     memory: Arc<Mutex<Memory>>,
 }
 
@@ -76,14 +77,14 @@ impl Reception {
             seen: None,
             stamp: None,
             halves: VecDeque::new(),
-            room: BURST,
-            room_at: Instant::now(),
+            pace: TokenBucket::new(BURST, PER_SECOND),
             pending: 0,
         };
         Self {
             desk: PairingDesk::of(data),
             book: ClientBook::of(data),
             noted_by: NotedBy { server: server_name.to_owned(), address },
+            began: Instant::now(),
             memory: Arc::new(Mutex::new(memory)),
         }
     }
@@ -98,7 +99,7 @@ impl Reception {
 
     /// Takes one of the tries and answers the client's half, or says why not.
     pub(crate) fn begin(&self, start: &PairStart, channel: Channel) -> Result<(Attempt, Half), Refusal> {
-        self.hold_pace(Instant::now())?;
+        self.hold_pace(self.began.elapsed())?;
         if self.memory().halves.contains(&start.half) {
             return Err(words::replayed());
         }
@@ -184,15 +185,8 @@ impl Reception {
     }
 
     /// Attempts beyond a pace at which people type are not even looked at.
-    fn hold_pace(&self, now: Instant) -> Result<(), Refusal> {
-        let mut memory = self.memory();
-        let since = now.saturating_duration_since(memory.room_at).as_secs_f64();
-        (memory.room, memory.room_at) = ((memory.room + since * PER_SECOND).min(BURST), now);
-        if memory.room < 1.0 {
-            return Err(words::too_many());
-        }
-        memory.room -= 1.0;
-        Ok(())
+    fn hold_pace(&self, now: Duration) -> Result<(), Refusal> {
+        if self.memory().pace.take(1, now) { Ok(()) } else { Err(words::too_many()) }
     }
 
     /// Which code is shown, after taking one of its tries, and how many are left.
@@ -289,7 +283,7 @@ mod tests {
         let (attempt, half) = reception.begin(client.start(), channel)?;
         let (_, proof) = client.prove(&half).unwrap();
         // Each test makes more attempts than a person does.
-        reception.memory().room = BURST;
+        reception.memory().pace = TokenBucket::new(BURST, PER_SECOND);
         reception.finish(&attempt, &proof).map(|(client, _)| client)
     }
 
@@ -400,9 +394,8 @@ mod tests {
     fn a_flood_is_not_looked_at() {
         let data = tempfile::tempdir().unwrap();
         let reception = reception(data.path());
-        let now = Instant::now();
         let passed = |seconds: u64| {
-            let at = now + Duration::from_secs(seconds);
+            let at = Duration::from_secs(seconds);
             (0..1_000).filter(|_| reception.hold_pace(at).is_ok()).count()
         };
         assert_eq!((passed(0), passed(1), passed(100)), (10, 4, 10));

@@ -3,30 +3,19 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Mutex, sync::PoisonError, time::Duration};
 
+use crate::token_bucket::TokenBucket;
+
 /// Handshakes that an address may begin at once: a band behind one router, and all of it again after a restart.
-const BURST: f64 = 32.0;
+const BURST: u64 = 32;
 /// And so many per second after that.
-const PER_SECOND: f64 = 8.0;
+const PER_SECOND: u64 = 8;
 /// Addresses that are remembered. Who is left out has to prove its address, which costs next to nothing.
 const ADDRESSES: usize = 4_096;
 
 /// The paces of all addresses. Of an address that is not proven, anybody may have written the datagrams; so they are
 /// counted apart, and nobody uses up what belongs to another.
 #[derive(Debug, Default)]
-pub(crate) struct Paces(Mutex<HashMap<(IpAddr, bool), Pace>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    room: f64,
-    at: Duration,
-}
-
-impl Pace {
-    fn at(self, now: Duration) -> Self {
-        let gained = now.saturating_sub(self.at).as_secs_f64() * PER_SECOND;
-        Self { room: (self.room + gained).min(BURST), at: now }
-    }
-}
+pub(crate) struct Paces(Mutex<HashMap<(IpAddr, bool), TokenBucket>>);
 
 impl Paces {
     /// Whether `address`, proven or not, may begin one more handshake at `now`.
@@ -35,18 +24,12 @@ impl Paces {
         let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if paces.len() >= ADDRESSES && !paces.contains_key(&key) {
             // Who has all of its room again need not be remembered.
-            paces.retain(|_, pace| pace.at(now).room < BURST);
+            paces.retain(|_, pace| !pace.is_full(now));
             if paces.len() >= ADDRESSES {
                 return false;
             }
         }
-        let pace = paces.entry(key).or_insert(Pace { room: BURST, at: now });
-        *pace = pace.at(now);
-        let allowed = pace.room >= 1.0;
-        if allowed {
-            pace.room -= 1.0;
-        }
-        allowed
+        paces.entry(key).or_insert(TokenBucket::new(BURST, PER_SECOND)).take(1, now)
     }
 }
 

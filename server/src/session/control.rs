@@ -7,7 +7,7 @@ use quinn::{RecvStream, SendStream};
 use rehearsekit_protocol::{CloseReason, Half, Opened, Paired, Refusal, ServerEvent, ServerSession};
 use tokio::time::{Instant, timeout};
 
-use super::End;
+use super::{End, TokenBucket};
 
 /// A client that does not take a few bytes of control for this long reads nothing at all.
 const WRITE_WITHIN: Duration = Duration::from_secs(2);
@@ -17,12 +17,17 @@ const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 const BURST_BYTES: u64 = 16 * 1024;
 const BYTES_PER_SECOND: u64 = 4 * 1024;
 
+/// The bytes that a client may send on its control stream.
+pub(super) const fn pace() -> TokenBucket {
+    TokenBucket::new(BURST_BYTES, BYTES_PER_SECOND)
+}
+
 pub(super) struct Control {
     session: ServerSession,
     send: SendStream,
     recv: RecvStream,
     start: Instant,
-    received_bytes: u64,
+    pace: TokenBucket,
     buffer: Box<[u8; 1024]>,
 }
 
@@ -31,7 +36,7 @@ impl Control {
         let (send, recv) = streams;
         // Echoes and goodbyes go before any chunk.
         let _ = send.set_priority(1);
-        Self { session, send, recv, start, received_bytes: 0, buffer: Box::new([0; 1024]) }
+        Self { session, send, recv, start, pace: pace(), buffer: Box::new([0; 1024]) }
     }
 
     /// Time since the connection's start, which is the protocol's and the intake's clock.
@@ -56,8 +61,7 @@ impl Control {
     /// Takes what [`Self::read`] has read and answers it.
     pub(super) async fn handle(&mut self, count: usize) -> Result<Vec<ServerEvent>, End> {
         let now = self.now();
-        self.received_bytes += count as u64;
-        if self.received_bytes > BURST_BYTES + BYTES_PER_SECOND * now.as_secs() {
+        if !self.pace.take(count as u64, now) {
             return Err(End::Protocol("the client floods the control stream".to_owned()));
         }
         let events = self.session.receive(&self.buffer[..count], now);

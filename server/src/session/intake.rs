@@ -3,10 +3,13 @@
 //! The protocol's `Arranger` puts packets in order; this holds what is in order until it is worth a worker's
 //! time, drops what a live session can no longer play in time, and refuses floods. No clock and no I/O here:
 //! `now` is time since the session's start. Memory is bounded by the reordering window and the backlog.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::{collections::VecDeque, time::Duration};
 
 use rehearsekit_protocol::{ArrangeError, Arranger, Packet, Run};
+
+use super::TokenBucket;
 
 /// Most packets held behind a gap of a live session; on more the gap is given up.
 const WINDOW_PACKETS: usize = 64;
@@ -14,6 +17,9 @@ const WINDOW_PACKETS: usize = 64;
 const RELIABLE_HOLE: Duration = Duration::from_secs(20);
 /// How much more than real time a live client may send at once before it counts as a flood.
 const AHEAD: Duration = Duration::from_secs(10);
+/// Audio that a live client may send per second, for ever. A host's clock and this machine's differ, by 0.02 % at the
+/// most, so that exactly a second would be too little for half of all hosts. The lanes are ready for 3 % more.
+const NANOS_PER_SECOND: u64 = 1_010_000_000;
 
 /// A packet counts as this much audio at least, so that none of a flood of tiny or empty ones is free.
 const LEAST: Duration = Duration::from_micros(500);
@@ -39,8 +45,8 @@ pub(crate) enum Step {
 pub(crate) enum IntakeError {
     #[error(transparent)]
     Order(#[from] ArrangeError),
-    #[error("a live session got {} s more audio than time has passed; the reliable mode may go faster", .0.as_secs())]
-    Flood(Duration),
+    #[error("a live session got {} s more audio than time has passed; the reliable mode may go faster", AHEAD.as_secs())]
+    Flood,
     #[error("a packet never came in reliable mode")]
     Hole,
 }
@@ -79,8 +85,8 @@ pub(crate) struct Intake {
     epoch: u32,
     steps: VecDeque<Step>,
     queued_frames: u64,
-    first_arrival: Option<Duration>,
-    received: Duration,
+    /// Nanoseconds of audio that may still come.
+    pace: TokenBucket,
     dropped_frames: u64,
 }
 
@@ -100,8 +106,7 @@ impl Intake {
             epoch: 0,
             steps: VecDeque::new(),
             queued_frames: 0,
-            first_arrival: None,
-            received: Duration::ZERO,
+            pace: TokenBucket::new(nanos(AHEAD), NANOS_PER_SECOND),
             dropped_frames: 0,
         }
     }
@@ -122,7 +127,8 @@ impl Intake {
         self.hold_pace(packet.header.frames.into(), now)?;
         self.arranger.push(packet, now)?;
         self.tick(now)?;
-        self.behind_gap = if self.arranger.next_deadline().is_some() { self.behind_gap + 1 } else { 0 };
+        self.behind_gap =
+            if self.arranger.next_deadline().is_some() { self.behind_gap.saturating_add(1) } else { 0 };
         Ok(())
     }
 
@@ -147,38 +153,33 @@ impl Intake {
     /// `from_start` after a start. Empty when there is nothing worth a worker's time. A job holds one costly step, so
     /// that sessions take turns.
     pub(crate) fn take(&mut self, until_work: usize, from_start: usize) -> Vec<Step> {
-        let (mut frames, mut count) = (0, 0);
         // Of the epoch that the next frames belong to.
         let (mut pushed, mut wanted) = (0, until_work as u64);
-        let mut complete = false;
-        for step in &self.steps {
-            count += 1;
-            match step {
-                Step::Start { .. } => (pushed, wanted) = (0, from_start as u64),
-                Step::Finish => complete = true,
-                Step::Push { channels, .. } => {
-                    frames += frames_of(channels);
-                    pushed += frames_of(channels);
-                    complete = pushed >= wanted;
-                }
+        let last = self.steps.iter().position(|step| match step {
+            Step::Start { .. } => {
+                (pushed, wanted) = (0, from_start as u64);
+                false
             }
-            if complete {
-                break;
+            Step::Finish => true,
+            Step::Push { channels, .. } => {
+                pushed = frames_of(channels).saturating_add(pushed);
+                pushed >= wanted
             }
-        }
-        if !complete {
-            return Vec::new();
-        }
-        self.queued_frames -= frames;
-        let job: Vec<Step> = self.steps.drain(..count).collect();
+        });
+        let Some(last) = last else { return Vec::new() };
+        let job: Vec<Step> = self.steps.drain(..=last).collect();
         for step in &job {
             match step {
                 Step::Start { epoch, .. } => self.taken = Some(*epoch),
                 Step::Finish => self.taken = None,
-                Step::Push { .. } => {}
+                Step::Push { channels, .. } => self.dequeued(channels),
             }
         }
         job
+    }
+
+    fn dequeued(&mut self, channels: &[Vec<f32>]) {
+        self.queued_frames = self.queued_frames.saturating_sub(frames_of(channels));
     }
 
     fn queue(&mut self, run: Run) {
@@ -192,7 +193,7 @@ impl Intake {
                 if std::mem::take(&mut self.restart) {
                     self.steps.push_back(Step::Start { epoch: self.epoch, position: first_frame });
                 }
-                self.queued_frames += frames_of(&channels);
+                self.queued_frames = self.queued_frames.saturating_add(frames_of(&channels));
                 self.steps.push_back(Step::Push { first_frame, channels, ready: arrived });
             }
             Run::End { .. } => {
@@ -206,11 +207,10 @@ impl Intake {
 
     /// Live audio cannot come faster than it is played, but for what a link or a host bunches up.
     fn hold_pace(&mut self, frames: u64, now: Duration) -> Result<(), IntakeError> {
-        let start = *self.first_arrival.get_or_insert(now);
-        let audio = Duration::from_secs_f64(frames as f64 / f64::from(self.limits.rate_hz));
-        self.received += audio.max(LEAST);
-        let ahead = self.received.saturating_sub(now.saturating_sub(start));
-        if ahead > AHEAD && !self.limits.reliable { Err(IntakeError::Flood(ahead)) } else { Ok(()) }
+        let audio = frames.saturating_mul(nanos(Duration::from_secs(1)));
+        let audio = audio.checked_div(self.limits.rate_hz.into()).unwrap_or(u64::MAX);
+        let is_in_pace = self.limits.reliable || self.pace.take(audio.max(nanos(LEAST)), now);
+        if is_in_pace { Ok(()) } else { Err(IntakeError::Flood) }
     }
 
     /// Drops the oldest frames of a live session that has fallen behind its budget: they would come too late
@@ -224,8 +224,8 @@ impl Intake {
             match self.steps.pop_front() {
                 Some(Step::Start { epoch, .. }) => open = Some(epoch),
                 Some(Step::Push { channels, .. }) => {
-                    self.queued_frames -= frames_of(&channels);
-                    self.dropped_frames += frames_of(&channels);
+                    self.dequeued(&channels);
+                    self.dropped_frames = self.dropped_frames.saturating_add(frames_of(&channels));
                 }
                 Some(Step::Finish) => open = None,
                 None => break,
@@ -249,11 +249,17 @@ impl Intake {
     }
 }
 
+const fn nanos(duration: Duration) -> u64 {
+    // The durations of this file are seconds.
+    duration.as_nanos() as u64
+}
+
 fn frames_of(channels: &[Vec<f32>]) -> u64 {
     channels.first().map_or(0, |channel| channel.len() as u64)
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in a test an overflow is a report")]
 mod tests {
     use rehearsekit_protocol::PacketHeader;
 
@@ -388,7 +394,7 @@ mod tests {
             let mut intake = intake(reliable);
             (0..2_000).find_map(|n| intake.accept(packet(0, n, u64::from(n) * 10, 10), ms(1)).err())
         };
-        assert!(matches!(send(false), Some(IntakeError::Flood(_))));
+        assert_eq!(send(false), Some(IntakeError::Flood));
         assert_eq!(send(true), None);
         let mut intake = intake(false);
         let empty = |n| Packet {
@@ -396,6 +402,6 @@ mod tests {
             channels: vec![Vec::new(); 2],
         };
         let flood = (0..30_000).find_map(|n| intake.accept(empty(n), ms(1)).err());
-        assert!(matches!(flood, Some(IntakeError::Flood(_))), "empty packets are no audio, and no free ride");
+        assert_eq!(flood, Some(IntakeError::Flood), "empty packets are no audio, and no free ride");
     }
 }

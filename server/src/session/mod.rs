@@ -3,6 +3,8 @@
 //! `player`. It must not run inference: that is the workers' job.
 
 mod control;
+#[cfg(test)]
+mod day;
 mod gate;
 mod intake;
 mod job;
@@ -31,6 +33,7 @@ use crate::{
     metrics::sessions::SessionEntry,
     quic::{self, Life, close_code},
     state::{NotAdmitted, Place, Shared},
+    token_bucket::TokenBucket,
     workers::message_of,
 };
 use control::Control;
@@ -117,12 +120,13 @@ pub(crate) async fn serve(
         Ok(Err(_)) => return shared.metrics.refused.count("tls"),
         Err(_) => return shared.metrics.refused.count("handshake_timeout"),
     };
+    let _closes = Closes(connection.clone());
     if guest.is_own() {
         // The watchdog knows what came of it; nobody else needs to.
         let end = converse(&connection, &shared, &mut guest, &mut life).await;
         return connection.close(close_code(end.reason()), b"");
     }
-    shared.metrics.connections.add(1);
+    let _counted = shared.metrics.connections.count();
     shared.metrics.connections_total.add(1);
     // What it says it is called, and the paired client that it is.
     use tracing::field::Empty;
@@ -135,7 +139,16 @@ pub(crate) async fn serve(
         shared.metrics.protocol_errors.add(1);
     }
     connection.close(close_code(end.reason()), text.as_bytes());
-    shared.metrics.connections.sub(1);
+}
+
+/// Closes a connection whose task ends without a word, by a panic: its client shall not take that for a goodbye.
+struct Closes(quinn::Connection);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        // Of no effect where it has been closed with a reason.
+        self.0.close(close_code(CloseReason::Internal), b"the server failed inside; its log says why");
+    }
 }
 
 async fn converse(

@@ -2,6 +2,7 @@
 //! must not touch another session.
 
 mod deliver;
+mod playhead;
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ use crate::{
     quic::Life,
     state::Shared,
 };
+pub(super) use playhead::Playhead;
 
 /// Streams read at a time; as many as QUIC lets the client open.
 const READERS: usize = 64;
@@ -39,9 +41,6 @@ const SHORTEST_GAP_WAIT: Duration = Duration::from_millis(30);
 const RELIABLE_READ: Duration = Duration::from_secs(20);
 /// The session looks at itself at least this often.
 const LOOK: Duration = Duration::from_millis(500);
-/// A chunk is given up only this long after its last frame has played, so that two clocks may disagree.
-const GRACE: Duration = Duration::from_millis(10);
-
 /// Falling behind is told to the log once in so long: it comes many times a second.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
@@ -52,7 +51,6 @@ pub(super) struct Player {
     shared: Arc<Shared>,
     health: SessionEntry,
     rate_hz: u32,
-    budget_frames: u64,
     algorithmic_frames: u64,
     hop_frames: u64,
     seat: Seat,
@@ -77,8 +75,7 @@ pub(super) struct Player {
     epoch: u32,
     needed: Needed,
     outbox: Outbox,
-    /// The newest frame's end, and when it came: what the player's clock is taken from.
-    newest: (u64, Duration),
+    playhead: Playhead,
 }
 
 impl Player {
@@ -110,7 +107,6 @@ impl Player {
             shared,
             health,
             rate_hz: request.rate_hz,
-            budget_frames: request.budget_frames.into(),
             algorithmic_frames: promise.algorithmic_frames.into(),
             hop_frames: promise.hop_frames.into(),
             seat,
@@ -128,7 +124,7 @@ impl Player {
             rest: VecDeque::new(),
             epoch: 0,
             needed: Needed::default(),
-            newest: (0, Duration::ZERO),
+            playhead: Playhead::new(request.rate_hz, request.budget_frames),
         }
     }
 
@@ -238,8 +234,8 @@ impl Player {
             Seat::Patient(cost) => self.shared.workers.submit_background(cost.clone(), task),
             Seat::Live(stream) => {
                 // From then on less than half of the hop would be of use.
-                let first = (needs.through + 1).saturating_sub(self.algorithmic_frames);
-                let due = self.due(first + self.hop_frames / 2);
+                let first = needs.through.saturating_add(1).saturating_sub(self.algorithmic_frames);
+                let due = self.playhead.due(first.saturating_add(self.hop_frames / 2));
                 stream.submit((start + needs.ready).into_std(), (start + due).into_std(), task);
             }
         }
@@ -247,10 +243,7 @@ impl Player {
 
     fn take_packet(&mut self, packet: Packet, unusable: u64, now: Duration) -> Result<(), End> {
         self.shared.metrics.unusable_samples.add(unusable);
-        let end = packet.header.end();
-        if end >= self.newest.0 {
-            self.newest = (end, now);
-        }
+        self.playhead.heard(packet.header.end(), now);
         self.intake.accept(packet, now).map_err(|error| End::Protocol(error.to_string()))?;
         self.count_losses();
         Ok(())
@@ -273,19 +266,6 @@ impl Player {
         if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
             self.told = Some(Instant::now());
             tracing::warn!("the separation falls behind this session's budget: {how}");
-        }
-    }
-
-    /// When the frame before position `end` has played at the client, on the connection's clock: the newest
-    /// frame of the mix was recorded when it came (or a little before), and plays one budget later.
-    fn due(&self, end: u64) -> Duration {
-        let (newest, came) = self.newest;
-        let ahead = (end + self.budget_frames) as f64 - newest as f64;
-        let wait = ahead / f64::from(self.rate_hz);
-        if wait >= 0.0 {
-            came + Duration::from_secs_f64(wait) + GRACE
-        } else {
-            (came + GRACE).saturating_sub(Duration::from_secs_f64(-wait))
         }
     }
 }

@@ -12,6 +12,8 @@
 mod account;
 pub mod backoff;
 pub mod congestion;
+#[cfg(test)]
+mod day;
 mod dial;
 mod downstream;
 mod error;

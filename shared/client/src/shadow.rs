@@ -89,6 +89,8 @@ struct Stretch {
     worst: u64,
     worst_link: u64,
     least_link: Option<u64>,
+    /// What the server took at the least.
+    least_server: Option<u64>,
 }
 
 /// The shadow buffers of one live session, or of several in a row with the same plan.
@@ -101,8 +103,6 @@ pub(crate) struct Shadow {
     arrivals: VecDeque<Measured>,
     /// The host's position when a heartbeat came back, and how many frames it had been away.
     echoes: VecDeque<(u64, u64)>,
-    /// What the server took at the least.
-    least_server: Option<u64>,
     /// Frames that never came, to be counted in whole chunks.
     missing_frames: u64,
 }
@@ -154,7 +154,6 @@ impl Shadow {
             stretches: VecDeque::new(),
             arrivals: VecDeque::new(),
             echoes: VecDeque::new(),
-            least_server: None,
             missing_frames: 0,
         }
     }
@@ -176,13 +175,13 @@ impl Shadow {
         let needed = position.saturating_sub(first_frame);
         let link = self.plan.frames(turnaround.saturating_sub(server));
         let server = self.plan.frames(server);
-        self.least_server = Some(self.least_server.map_or(server, |least| least.min(server)));
         if self.arrivals.len() == REMEMBERED {
             self.arrivals.pop_front();
         }
         self.arrivals.push_back(Measured { first_frame, needed, link, server });
         let stretch = self.stretch(position);
         stretch.least_link = Some(stretch.least_link.map_or(link, |least| least.min(link)));
+        stretch.least_server = Some(stretch.least_server.map_or(server, |least| least.min(server)));
         self.count(position, needed, link, 1);
     }
 
@@ -215,7 +214,9 @@ impl Shadow {
         let meanwhile = frames.start..=first_frame + needed;
         let echoes = self.echoes.iter().filter(|(position, _)| meanwhile.contains(position));
         let link_waited = echoes.map(|(_, away)| *away).max().unwrap_or_default().max(link);
-        let queued = server.saturating_sub(self.least_server.unwrap_or(server));
+        // A server that has become slower for good has no queue for it.
+        let least_server = self.stretches.iter().filter_map(|stretch| stretch.least_server).min();
+        let queued = server.saturating_sub(least_server.unwrap_or(server));
         let ahead = first_frame - frames.start;
         let (ahead, needed) = match queued > link_waited {
             true => (0, needed),

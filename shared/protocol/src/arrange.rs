@@ -1,9 +1,11 @@
 //! Brings upstream packets, each on its own stream and in any order, back into runs of contiguous audio.
 //!
-//! The order is that of the packets' sequence numbers. A missing one is waited for until `gap_after` has
+//! The order is that of the packets' sequence numbers, which wrap: each is taken for the number nearest to the one that
+//! comes next. A missing one is waited for until `gap_after` has
 //! passed since the first packet behind it arrived; then it is lost, the epoch ends at the gap and a new
 //! one starts behind it. Nothing is ever shifted or made up here: what is missing is missing.
 //! Holds at most `max_packets` packets, whatever the client sends.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -61,8 +63,9 @@ pub enum ArrangeError {
 pub struct Arranger {
     gap_after: Duration,
     max_packets: usize,
-    pending: BTreeMap<u32, (Packet, Duration)>,
-    next_sequence: u32,
+    /// By how many packets were sent before each.
+    pending: BTreeMap<u64, (Packet, Duration)>,
+    next: u64,
     /// The open epoch and the position behind its last frame so far.
     open: Option<u32>,
     position: u64,
@@ -80,7 +83,7 @@ impl Arranger {
             gap_after,
             max_packets,
             pending: BTreeMap::new(),
-            next_sequence: 0,
+            next: 0,
             open: None,
             position: 0,
             arrived: Duration::ZERO,
@@ -95,10 +98,11 @@ impl Arranger {
         if packet.header.kind != PacketKind::Mix {
             return Err(ArrangeError::Kind);
         }
-        if packet.header.sequence < self.next_sequence {
-            self.late += 1;
-        } else {
-            self.pending.entry(packet.header.sequence).or_insert((packet, now));
+        match self.count_of(packet.header.sequence).filter(|count| *count >= self.next) {
+            Some(count) => {
+                self.pending.entry(count).or_insert((packet, now));
+            }
+            None => self.late = self.late.saturating_add(1),
         }
         Ok(())
     }
@@ -110,10 +114,10 @@ impl Arranger {
             if let Some(run) = self.ready.pop_front() {
                 return Ok(Some(run));
             }
-            let Some((&sequence, _)) = self.pending.first_key_value() else { return Ok(None) };
+            let Some((&first, _)) = self.pending.first_key_value() else { return Ok(None) };
             let given_up = self.pending.len() > self.max_packets
                 || self.next_deadline().is_some_and(|deadline| deadline <= now);
-            if sequence != self.next_sequence && !given_up {
+            if first != self.next && !given_up {
                 return Ok(None);
             }
             self.take_first()?;
@@ -123,7 +127,7 @@ impl Arranger {
     /// When a gap will be given up, if nothing fills it before.
     pub fn next_deadline(&self) -> Option<Duration> {
         let (&first, _) = self.pending.first_key_value()?;
-        if first == self.next_sequence {
+        if first == self.next {
             return None;
         }
         let oldest = self.pending.values().map(|(_, arrived)| *arrived).min()?;
@@ -149,15 +153,22 @@ impl Arranger {
         self.late
     }
 
+    /// How many packets were sent before the one with this number; `None` if it counts from before the first.
+    fn count_of(&self, sequence: u32) -> Option<u64> {
+        // The low bits of `next`, and a distance of less than half of all numbers, forth or back.
+        let ahead = sequence.wrapping_sub(self.next as u32).cast_signed();
+        self.next.checked_add_signed(ahead.into())
+    }
+
     fn take_first(&mut self) -> Result<(), ArrangeError> {
-        let Some((sequence, (packet, arrived))) = self.pending.pop_first() else { return Ok(()) };
+        let Some((count, (packet, arrived))) = self.pending.pop_first() else { return Ok(()) };
         let header = packet.header;
-        self.lost += u64::from(sequence - self.next_sequence);
-        self.next_sequence = sequence.saturating_add(1);
+        self.lost = self.lost.saturating_add(count.saturating_sub(self.next));
+        self.next = count.saturating_add(1);
         self.arrived = self.arrived.max(arrived);
         if header.first_frame < self.position {
             return Err(ArrangeError::Backwards {
-                sequence,
+                sequence: header.sequence,
                 first_frame: header.first_frame,
                 expected: self.position,
             });

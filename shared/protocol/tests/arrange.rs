@@ -119,10 +119,37 @@ fn what_waits_is_bounded_and_without_end_when_reliable() {
         assert!(drain(&mut arranger, Duration::from_secs(1_000_000)).is_empty());
     }
     assert_eq!(arranger.next_deadline(), None, "no moment is late enough");
-    arranger.push(packet(0, u32::MAX, 1_000..1_010, false), ms(1)).unwrap();
+    arranger.push(packet(0, i32::MAX as u32, 1_000..1_010, false), ms(1)).unwrap();
     let runs = drain(&mut arranger, ms(2));
     assert_eq!(arranger.lost(), 1, "the ninth made it give up the first");
     assert_eq!(runs.len(), 1 + 8);
+}
+
+/// At 47 packets per second the numbers are used up after three years; at those of a hop of 64 frames after two months.
+#[test]
+fn the_numbers_of_packets_wrap_and_the_order_stays() {
+    let mut arranger = Arranger::new(GAP_AFTER, 16);
+    // Up to the wrap in a few leaps, as if nearly all had been lost.
+    let leaps = [0, 0x7000_0000, 0xe000_0000, 0xffff_fffd];
+    for (n, sequence) in (0..).zip(leaps) {
+        arranger.push(packet(0, sequence, n * 10..n * 10 + 10, true), ms(0)).unwrap();
+        drain(&mut arranger, GAP_AFTER);
+    }
+    let lost = arranger.lost();
+    assert_eq!((lost, arranger.late()), (0xffff_fffd - 3, 0));
+    let start = 10 * leaps.len() as u64;
+    for (n, sequence) in (0..).zip([0xffff_ffff_u32, 0xffff_fffe, 1, 0, 2]) {
+        let place = u64::from(sequence.wrapping_add(2));
+        arranger
+            .push(packet(1, sequence, start + 10 * place..start + 10 * place + 10, false), ms(200 + n))
+            .unwrap();
+    }
+    let mut runs = drain(&mut arranger, ms(205));
+    runs.extend(arranger.finish().unwrap());
+    assert_eq!(epochs(&runs), (vec![start..start + 50], true));
+    assert_eq!((arranger.lost(), arranger.late()), (lost, 0));
+    arranger.push(packet(1, 0xffff_ffff, 0..10, false), ms(300)).unwrap();
+    assert_eq!(arranger.late(), 1, "twice");
 }
 
 proptest! {

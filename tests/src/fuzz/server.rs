@@ -9,3 +9,7 @@ pub(super) mod intake;
 pub(super) mod names;
 #[path = "../../../server/src/session/samples.rs"]
 pub(super) mod samples;
+#[path = "../../../server/src/token_bucket.rs"]
+mod token_bucket;
+
+use token_bucket::TokenBucket;

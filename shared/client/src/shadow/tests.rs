@@ -276,3 +276,25 @@ fn a_seek_is_only_another_epoch() {
     assert_eq!(figures.needed, Some((ALGORITHMIC + 960) as f64));
     assert_eq!((figures.link, figures.jitter), (Some(48.0), Some(0.0)));
 }
+
+#[test]
+fn a_server_that_has_become_slower_for_good_has_no_queue_for_it() {
+    let mut shadow = shadow();
+    let arrive = |shadow: &mut Shadow, chunk: u64, server: u64| {
+        let first_frame = chunk * HOP;
+        shadow.arrived(Arrival {
+            first_frame,
+            position: first_frame + ALGORITHMIC + server * 48,
+            needed_through: first_frame + ALGORITHMIC - 1,
+            turnaround: Duration::from_millis(server + 1),
+            server: Duration::from_millis(server),
+        });
+    };
+    // A minute at 20 ms, then ten at 60: another program has taken the device.
+    (0..600).for_each(|chunk| arrive(&mut shadow, chunk, 20));
+    (600..6_600).for_each(|chunk| arrive(&mut shadow, chunk, 60));
+    arrive(&mut shadow, 6_601, 60);
+    shadow.gave_up(&(6_600 * HOP..6_601 * HOP), 6_601 * HOP + ALGORITHMIC + 60 * 48);
+    // It was ahead of the next one on the link by a hop; twenty milliseconds of long ago say nothing.
+    assert_eq!(shadow.figures().worst, (2 * HOP + ALGORITHMIC + 60 * 48 - HOP) as f64);
+}

@@ -179,15 +179,11 @@ impl ClientSession {
             (ServerMessage::HeartbeatEcho { sequence }, State::Open(_)) => {
                 self.silence.heard(now);
                 // Echoes come in order on one stream; whatever is older than this one was never answered.
-                while self.unanswered.front().is_some_and(|&(sent, _)| sent < sequence) {
-                    self.unanswered.pop_front();
-                }
-                match self.unanswered.pop_front() {
-                    Some((sent, at)) if sent == sequence => {
-                        ClientEvent::Echo { sequence, round_trip: now.saturating_sub(at) }
-                    }
-                    _ => return Err(self.unexpected("an echo of a heartbeat that was never sent")),
-                }
+                let Some(found) = self.unanswered.iter().position(|&(sent, _)| sent == sequence) else {
+                    return Err(self.unexpected("an echo of a heartbeat that was never sent"));
+                };
+                let sent = self.unanswered.drain(..=found).next_back().map_or(now, |(_, at)| at);
+                ClientEvent::Echo { sequence, round_trip: now.saturating_sub(sent) }
             }
             (ServerMessage::Paused { paused }, State::Open(_)) => ClientEvent::Paused(paused),
             (ServerMessage::Closing { reason }, _) => {

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -39,14 +39,37 @@ impl Number {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// Takes `n` away; only for gauges.
-    pub fn sub(&self, n: u64) {
-        self.0.fetch_sub(n, Relaxed);
-    }
-
     /// Replaces the value; only for gauges.
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
+    }
+}
+
+/// How many of something there are at this moment. Cloning gives another handle.
+#[derive(Debug, Clone, Default)]
+pub struct Gauge(Arc<AtomicU64>);
+
+/// One of those that a [`Gauge`] counts; dropping it takes it out of the count, however its owner ends.
+#[derive(Debug)]
+#[must_use = "dropping it takes it out of the count again"]
+pub struct Counted(Arc<AtomicU64>);
+
+impl Gauge {
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// One more, as long as what this gives is kept.
+    pub fn count(&self) -> Counted {
+        self.0.fetch_add(1, Relaxed);
+        Counted(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -104,11 +127,11 @@ impl Histogram {
 #[allow(missing_docs, reason = "the help texts in `text` are the documentation, and users read those")]
 pub struct Metrics {
     started: Instant,
-    pub connections: Number,
+    pub connections: Gauge,
     pub connections_total: Number,
     pub connections_refused: Number,
     pub connections_unproven: Number,
-    pub sessions: Number,
+    pub sessions: Gauge,
     pub sessions_total: Number,
     pub hops: Number,
     pub late_chunks: Number,
@@ -146,11 +169,11 @@ impl Metrics {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            connections: Number::default(),
+            connections: Gauge::default(),
             connections_total: Number::default(),
             connections_refused: Number::default(),
             connections_unproven: Number::default(),
-            sessions: Number::default(),
+            sessions: Gauge::default(),
             sessions_total: Number::default(),
             hops: Number::default(),
             late_chunks: Number::default(),
@@ -251,7 +274,11 @@ impl Metrics {
                 &self.unusable_samples,
             ),
             ("panics_total", "Panics caught", &self.panics),
-            ("log_lines_lost_total", "Lines of the log that could not be written, or not in time", &LOG_LINES_LOST),
+            (
+                "log_lines_lost_total",
+                "Lines of the log that could not be written, or not in time",
+                &LOG_LINES_LOST,
+            ),
         ];
         for (name, help, number) in counters {
             out.head(name, "counter", help);
@@ -334,8 +361,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.refused.count("full");
         metrics.refused.count("full");
-        metrics.sessions.add(3);
-        metrics.sessions.sub(1);
+        let mut sessions: Vec<Counted> = (0..3).map(|_| metrics.sessions.count()).collect();
+        sessions.pop();
         for millis in [1, 30, 9_000] {
             metrics.inference.observe(Duration::from_millis(millis));
         }

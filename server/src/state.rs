@@ -7,7 +7,12 @@ use std::sync::{
 };
 
 use crate::{
-    config::Config, engine::Engine, metrics::Metrics, session::SessionTask, trust::Trust, watchdog::Watch,
+    config::Config,
+    engine::Engine,
+    metrics::{Counted, Metrics},
+    session::SessionTask,
+    trust::Trust,
+    watchdog::Watch,
     workers::Workers,
 };
 
@@ -47,6 +52,7 @@ pub(crate) enum NotAdmitted {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     pub(crate) session: u64,
+    _counted: Counted,
 }
 
 impl Shared {
@@ -129,8 +135,8 @@ impl Shared {
                 let admitted = self.open_sessions.fetch_update(Ordering::AcqRel, Ordering::Acquire, count);
                 admitted.map_err(|_| NotAdmitted::Full(most))?;
                 let session = self.next_session.fetch_add(1, Ordering::Relaxed);
-                self.metrics.sessions.add(1);
-                return Ok(Place { shared: self.clone(), session });
+                let counted = self.metrics.sessions.count();
+                return Ok(Place { shared: self.clone(), session, _counted: counted });
             }
         }
         Err(NotAdmitted::NotReady(self.closed().map(|(_, why)| why).unwrap_or_default()))
@@ -145,6 +151,5 @@ impl Shared {
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.open_sessions.fetch_sub(1, Ordering::AcqRel);
-        self.shared.metrics.sessions.sub(1);
     }
 }

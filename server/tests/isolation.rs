@@ -101,6 +101,55 @@ async fn positions_that_go_back_and_floods_end_that_session_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn positions_up_to_the_last_number_there_is_are_played_like_any_other() {
+    let server = TestServer::ready(&[]).await;
+    let mut neighbour = Neighbour::of(&server).await;
+    for mode in [Mode::Live, Mode::Reliable] {
+        let (mut client, _) = Client::session(server.link, mode, 48_000).await;
+        // As far as a packet may reach: its end is the last number there is.
+        client.plays(7, u64::MAX - u64::from(5 * PACKET), 5).await;
+        // Nothing can follow but the end of an epoch, again and again.
+        for epoch in 8..12 {
+            client.push(epoch, u64::MAX, 0, true).await;
+        }
+        neighbour.plays().await;
+        assert_eq!(client.connection.close_reason(), None, "{mode:?}");
+        assert_eq!(server.metric("panics_total").await, 0.0, "{mode:?}");
+        // What would be beyond is no packet, and then there is no session either.
+        let beyond = PacketHeader::mix(12, client.sequence, u64::MAX - 1, 1);
+        let mut bytes = Vec::new();
+        rehearsekit_protocol::encode_packet(&beyond, &[[0.0], [0.0]], &mut bytes).unwrap();
+        bytes[16..24].copy_from_slice(&u64::MAX.to_le_bytes());
+        client.push_bytes(&bytes).await;
+        assert_eq!(client.closed().await.0, PROTOCOL_ERROR);
+    }
+    // Far apart, and at the very end, within one session.
+    let (mut client, _) = Client::session(server.link, Mode::Live, 48_000).await;
+    let last = u64::MAX - u64::from(HOP);
+    for (epoch, start) in (0..).zip([0, 1 << 40, u64::MAX / 2, last]) {
+        client.plays(epoch, start, 2).await;
+    }
+    neighbour.plays().await;
+    assert_eq!((client.connection.close_reason(), server.metric("panics_total").await), (None, 0.0));
+    server.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_saves_up_no_control_messages() {
+    let server = TestServer::ready(&[]).await;
+    let client = Client::session(server.link, Mode::Live, 48_000).await.0;
+    // Five seconds are worth 20 KiB, of which the bucket holds 16 in all.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut bytes = Vec::new();
+    for sequence in 0..25 * 1_024 / 7 {
+        rehearsekit_protocol::ClientMessage::Heartbeat { sequence }.encode(&mut bytes).unwrap();
+    }
+    let _ = client.send.lock().await.write_all(&bytes).await;
+    assert_eq!(client.closed().await, (PROTOCOL_ERROR, "the client floods the control stream".to_owned()));
+    server.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_one_pipeline_ends_its_session_only() {
     let server = TestServer::ready(&[("workers", "1")]).await;
     let mut neighbour = Neighbour::of(&server).await;

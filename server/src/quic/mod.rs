@@ -20,7 +20,13 @@ use tokio::{sync::watch, task::JoinSet};
 
 use pace::Paces;
 
-use crate::{ServeError, guests::{Guest, Guests}, identity::Identity, session, state::Shared};
+use crate::{
+    ServeError,
+    guests::{Guest, Guests},
+    identity::Identity,
+    session,
+    state::Shared,
+};
 
 /// Bytes of one stream that may wait here unread; a packet of mix fits.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -180,6 +186,7 @@ fn greet(
 fn note_panic(shared: &Shared, ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         shared.metrics.panics.add(1);
+        shared.metrics.closed.count("panicked");
         tracing::error!(%error, "a connection's task panicked; the others go on");
     }
 }

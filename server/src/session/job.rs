@@ -1,4 +1,5 @@
 //! One turn of a session's pipeline on a lane. Must not wait, and must not know streams.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::{
     collections::VecDeque,
@@ -119,7 +120,7 @@ impl Work {
     ) -> Result<Turn, EngineError> {
         let Self { mut pipeline, mut steps, mut epoch, mut needed } = self;
         let mut made = Vec::new();
-        let mut started = 0;
+        let mut started: u64 = 0;
         let mut paused = false;
         while !paused {
             let Some(step) = steps.pop_front() else { break };
@@ -128,7 +129,7 @@ impl Work {
                 Step::Start { epoch: new, position } => {
                     pipeline.start_epoch(position);
                     epoch = new;
-                    started += 1;
+                    started = started.saturating_add(1);
                     continue;
                 }
                 Step::Push { channels, .. } => {
@@ -150,7 +151,7 @@ impl Work {
             made.extend(chunks.into_iter().enumerate().map(|(index, chunk)| Made {
                 chunk,
                 epoch,
-                end_of_epoch: last && index + 1 == count,
+                end_of_epoch: last && index.saturating_add(1) == count,
                 needed,
             }));
         }
@@ -164,7 +165,10 @@ impl Needed {
         match step {
             Step::Push { first_frame, channels, ready } => {
                 let frames = channels.first().map_or(0, Vec::len) as u64;
-                Self { through: (first_frame + frames).saturating_sub(1), ready: self.ready.max(*ready) }
+                Self {
+                    through: first_frame.saturating_add(frames).saturating_sub(1),
+                    ready: self.ready.max(*ready),
+                }
             }
             Step::Start { .. } | Step::Finish => self,
         }

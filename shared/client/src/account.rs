@@ -2,6 +2,7 @@
 //!
 //! One account per connection; all positions are wire frames and `now` is an argument. It must not hold more
 //! than the last few seconds, whatever the server does.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
@@ -59,7 +60,8 @@ impl Account {
             latency_frames: opened.latency_frames.into(),
             hop_frames: opened.hop_frames.max(1).into(),
             grace_frames: (GRACE.as_secs_f64() * rate) as u64,
-            remembered: REMEMBERED + Duration::from_secs_f64(f64::from(opened.latency_frames) / rate),
+            remembered: REMEMBERED
+                .saturating_add(Duration::from_secs_f64(f64::from(opened.latency_frames) / rate)),
             newest: 0,
             arrivals: VecDeque::new(),
             forgetful: false,
@@ -96,7 +98,7 @@ impl Account {
     /// A chunk has arrived whole at `now`.
     pub(crate) fn chunk(&mut self, header: &PacketHeader, now: Duration) -> Judged {
         self.missing.remove(header.first_frame..header.end());
-        let late = self.live && header.first_frame + self.latency_frames < self.newest;
+        let late = self.live && header.first_frame.saturating_add(self.latency_frames) < self.newest;
         let at = self.arrivals.partition_point(|(end, _)| *end <= header.needed_through);
         // What the oldest remembered arrival covers may in truth have come with a forgotten one.
         let known = at > 0 || !self.forgetful;
@@ -107,17 +109,20 @@ impl Account {
     /// What is lost by now: its slot passed and a grace too.
     pub(crate) fn expire(&mut self) -> Lost {
         if self.live {
-            let passed = self.newest.saturating_sub(self.latency_frames + self.grace_frames);
-            self.lost_frames += self.missing.take_before(passed, &mut self.gone);
+            let passed = self.newest.saturating_sub(self.latency_frames).saturating_sub(self.grace_frames);
+            let gone = self.missing.take_before(passed, &mut self.gone);
+            self.lost_frames = self.lost_frames.saturating_add(gone);
         }
-        self.lost_frames += self.missing.bound(MOST_HOLES, &mut self.gone);
+        let gone = self.missing.bound(MOST_HOLES, &mut self.gone);
+        self.lost_frames = self.lost_frames.saturating_add(gone);
         self.tell()
     }
 
     /// The connection broke: nothing that is missing will ever come. (When the listener leaves instead, what is
     /// still inside its grace was not lost but no longer waited for.)
     pub(crate) fn broke(&mut self) -> Lost {
-        self.lost_frames += self.missing.take_before(u64::MAX, &mut self.gone);
+        let gone = self.missing.take_before(u64::MAX, &mut self.gone);
+        self.lost_frames = self.lost_frames.saturating_add(gone);
         self.tell()
     }
 
@@ -127,11 +132,11 @@ impl Account {
     }
 
     fn tell(&mut self) -> Lost {
-        let (frames_told, hops_told) = (self.lost_told, self.lost_told.div_ceil(self.hop_frames));
-        self.lost_told = self.lost_frames;
+        let hops = |frames: u64| frames.div_ceil(self.hop_frames);
+        let told = std::mem::replace(&mut self.lost_told, self.lost_frames);
         Lost {
-            frames: self.lost_frames - frames_told,
-            hops: self.lost_frames.div_ceil(self.hop_frames) - hops_told,
+            frames: self.lost_frames.saturating_sub(told),
+            hops: hops(self.lost_frames).saturating_sub(hops(told)),
         }
     }
 }
@@ -161,16 +166,16 @@ impl Missing {
                 }
                 (true, false) => {
                     *hole = after;
-                    at += 1;
+                    break;
                 }
                 (false, true) => {
                     *hole = before;
-                    at += 1;
+                    at = at.saturating_add(1);
                 }
                 (false, false) => {
                     *hole = before;
-                    self.0.insert(at + 1, after);
-                    at += 2;
+                    self.0.insert(at.saturating_add(1), after);
+                    break;
                 }
             }
         }
@@ -181,7 +186,7 @@ impl Missing {
         let mut taken = 0;
         while let Some(hole) = self.0.front_mut().filter(|hole| hole.start < position) {
             let end = hole.end.min(position);
-            taken += end - hole.start;
+            taken = end.saturating_sub(hole.start).saturating_add(taken);
             gone.push(hole.start..end);
             if end == hole.end {
                 self.0.pop_front();
@@ -197,11 +202,12 @@ impl Missing {
         let excess = self.0.len().saturating_sub(most);
         let before = gone.len();
         gone.extend(self.0.drain(..excess));
-        gone[before..].iter().map(|hole| hole.end - hole.start).sum()
+        gone[before..].iter().map(|hole| hole.end.saturating_sub(hole.start)).sum()
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "in a test an overflow is a report")]
 mod tests {
     use super::*;
     use rehearsekit_audio::StemSet;

@@ -18,6 +18,7 @@
 //!
 //! Every sample on the wire is finite: encoding turns what is not into 0, decoding refuses it. Lengths
 //! must agree to the byte, and nothing is allocated before they do.
+#![warn(clippy::arithmetic_side_effects, reason = "it reckons with what came over the wire")]
 
 use crate::{MAX_PACKET_CHANNELS, MAX_PACKET_FRAMES};
 
@@ -119,15 +120,15 @@ impl PacketHeader {
 
     /// Bytes of the samples that follow.
     pub fn payload_bytes(&self) -> usize {
-        usize::from(self.channels) * self.frames as usize * size_of::<f32>()
+        payload_bytes(self.channels, self.frames)
     }
 
     /// Reads and checks a header; gives it and the bytes behind it. Never panics.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), PacketError> {
         let (h, payload) =
             bytes.split_first_chunk::<{ Self::BYTES }>().ok_or(PacketError::Short { got: bytes.len() })?;
-        let u32_at = |at: usize| u32::from_le_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
-        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        let u32_at = |at: usize| h[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let u64_at = |at: usize| h[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let kind = match h[0] {
             1 => PacketKind::Mix,
             2 => PacketKind::Stems,
@@ -209,11 +210,10 @@ impl Packet {
         if payload.len() != expected {
             return Err(PacketError::Length { got: payload.len(), expected });
         }
-        let per_channel = header.frames as usize * size_of::<f32>();
+        let mut samples = payload.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
         let mut channels = Vec::with_capacity(header.channels.into());
         for channel in 0..usize::from(header.channels) {
-            let (samples, _) = payload[channel * per_channel..][..per_channel].as_chunks::<4>();
-            let samples: Vec<f32> = samples.iter().map(|&b| f32::from_le_bytes(b)).collect();
+            let samples: Vec<f32> = samples.by_ref().take(header.frames as usize).collect();
             if let Some(frame) = samples.iter().position(|s| !s.is_finite()) {
                 return Err(PacketError::NotFinite { channel, frame });
             }
@@ -244,7 +244,7 @@ pub fn encode_packet<C: AsRef<[f32]>>(
     if let Some(wrong) = channels.iter().find(|c| c.as_ref().len() != header.frames as usize) {
         return Err(PacketError::Value { field: "frames", got: wrong.as_ref().len() as u64 });
     }
-    out.reserve(PacketHeader::BYTES + header.payload_bytes());
+    out.reserve(packet_bytes(header.channels, header.frames));
     header.encode(out);
     for channel in channels {
         for &sample in channel.as_ref() {
@@ -257,5 +257,9 @@ pub fn encode_packet<C: AsRef<[f32]>>(
 
 /// Size of a whole packet on the wire: what a receiver allows itself to read before it decodes.
 pub fn packet_bytes(channels: u8, frames: u32) -> usize {
-    PacketHeader::BYTES + usize::from(channels) * frames as usize * size_of::<f32>()
+    payload_bytes(channels, frames).saturating_add(PacketHeader::BYTES)
+}
+
+fn payload_bytes(channels: u8, frames: u32) -> usize {
+    usize::from(channels).saturating_mul(frames as usize).saturating_mul(size_of::<f32>())
 }

@@ -74,8 +74,8 @@ impl Player {
         let most = MAX_PACKET_FRAMES as usize;
         for from in (0..frames).step_by(most) {
             let count = (frames - from).min(most);
-            let first_frame = chunk.first_frame + from as u64;
-            let due = start + self.due(first_frame + count as u64);
+            let first_frame = chunk.first_frame.saturating_add(from as u64);
+            let due = start + self.playhead.due(first_frame.saturating_add(count as u64));
             if matches!(self.seat, Seat::Live(_)) && due <= Instant::now() {
                 self.give_up();
                 continue;

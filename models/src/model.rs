@@ -9,6 +9,7 @@ use std::{
 };
 
 use rehearsekit_audio::{Audio, SampleRate, StemSet};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     Compute, ModelError,
@@ -29,8 +30,8 @@ use crate::{
     pipeline::LivePipeline,
     plan::{self, CostTable, Geometry, Plan, PlanRefusal, PlanRequest},
     quality::{self, MeasuredQuality, Quality},
-    runtime::{Graph, Network, On, Runtime, RuntimeError},
-    store::{Content, Store},
+    runtime::{self, Graph, Network, On, Runtime, RuntimeError},
+    store::{Content, Installed, Store},
 };
 
 /// Runs per geometry when the device is measured, the first one not counted: as many as fit into the time, but
@@ -56,6 +57,11 @@ impl ModelOptions {
     /// One inference at a time on all cores: for separating files.
     pub fn offline() -> Self {
         Self { compute: Compute::Processor, threads: cores(), workers: 1 }
+    }
+
+    /// Whether one inference takes the device for itself, so that there is no use in a second one at a time.
+    pub fn is_wide(&self) -> bool {
+        self.compute == Compute::Processor && self.threads > 1
     }
 
     /// For live sessions. On the processor a small model runs on one thread, once per core; a large one on all cores,
@@ -93,10 +99,22 @@ struct Inner {
     rate: SampleRate,
     family: Family,
     quality: Vec<MeasuredQuality>,
+    /// Tells models apart whose inferences may cost something else: their files, and how their family is run.
+    digest: String,
     source: NetworkSource,
     runtime: Runtime,
     options: ModelOptions,
     pools: Mutex<HashMap<Variant, Arc<NetworkPool>>>,
+}
+
+fn digest_of(installed: &Installed) -> String {
+    let mut digest = Sha256::new();
+    digest.update(format!("{:?}", installed.manifest.family));
+    for file in &installed.files {
+        digest.update(format!("{} {}\n", file.name, file.sha256));
+    }
+    // Enough to tell some models apart.
+    digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What distinguishes one network of a model from another.
@@ -127,6 +145,7 @@ impl Model {
             stems: StemSet::new(&manifest.stems).map_err(|e| refused(e.to_string()))?,
             rate: SampleRate::new(manifest.rate_hz).map_err(|e| refused(e.to_string()))?,
             options: options(&manifest.family),
+            digest: digest_of(&installed),
             name: manifest.name,
             family: manifest.family,
             quality: manifest.quality,
@@ -267,7 +286,8 @@ impl Model {
         devices: &DeviceCosts,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<CostTable, ModelError> {
-        let mut costs = devices.recall(self.name());
+        let measured_with = self.measured_with();
+        let mut costs = devices.recall(self.name(), &measured_with);
         let geometries = self.geometries_to_measure();
         if let Some((first, remembered)) =
             geometries.first().and_then(|g| Some((g, *costs.get(&g.cost_key())?)))
@@ -284,7 +304,7 @@ impl Model {
             // other into the memory that the largest of them needs.
             self.forget_networks();
             // At once, so that a start that is cut short goes on from here.
-            if let Err(error) = devices.remember(self.name(), &costs) {
+            if let Err(error) = devices.remember(self.name(), &measured_with, &costs) {
                 tracing::warn!(%error, "the measured costs of this device could not be kept");
             }
         }
@@ -293,6 +313,19 @@ impl Model {
             progress(missing.len(), missing.len());
         }
         Ok(costs)
+    }
+
+    /// What inferences cost depends on all of this, beside the device and how it is used.
+    fn measured_with(&self) -> String {
+        let Inner { digest, runtime, .. } = &*self.inner;
+        // The transforms around a network are ours, and slower where they are checked.
+        let checked = if cfg!(debug_assertions) { ", checked" } else { "" };
+        let program = env!("CARGO_PKG_VERSION");
+        format!(
+            "model {digest}; rehearsekit {program}{checked}; {}; {}",
+            runtime.about(),
+            runtime::how_it_runs()
+        )
     }
 
     /// Sessions keep those that they run.

@@ -10,8 +10,8 @@ use std::{
 
 use ort::{
     environment::Environment,
-    logging::LogLevel,
     ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
+    logging::LogLevel,
     session::{Session, SessionOutputs, builder::GraphOptimizationLevel},
     value::{TensorRef, ValueType},
 };
@@ -187,8 +187,6 @@ pub struct Network {
 
 impl Network {
     /// Loads `graph` to run `on` a device, after checking that it has the tensors that are needed.
-    ///
-    /// Spinning is off: a thread that spins for the next hop steals time from everybody else's (DESIGN §5).
     pub fn load(
         runtime: &Runtime,
         name: &str,
@@ -254,21 +252,45 @@ impl Outputs<'_> {
     }
 }
 
+/// How networks are run, whatever they are run on.
+struct HowItRuns {
+    optimization: GraphOptimizationLevel,
+    inter_threads: usize,
+    /// A thread that spins for the next hop steals time from everybody else's (DESIGN §5).
+    spinning: bool,
+    /// It would keep one block for a whole run's tensors beside those of the first run: a third more memory, and no
+    /// quicker (README, "Memory").
+    memory_pattern: bool,
+}
+
+const HOW_IT_RUNS: HowItRuns = HowItRuns {
+    optimization: GraphOptimizationLevel::Level3,
+    inter_threads: 1,
+    spinning: false,
+    memory_pattern: false,
+};
+
+/// The same as text, for what depends on it.
+pub(crate) fn how_it_runs() -> String {
+    let HowItRuns { optimization, inter_threads, spinning, memory_pattern } = HOW_IT_RUNS;
+    format!(
+        "{optimization:?}, {inter_threads} inter-threads, spinning {spinning}, memory pattern {memory_pattern}"
+    )
+}
+
 fn build(runtime: &Runtime, graph: Graph<'_>, on: On) -> Result<Session, String> {
     let text = |e: ort::Error<ort::session::builder::SessionBuilder>| e.to_string();
     let mut builder = Session::builder(&runtime.environment)
         .map_err(|e| e.to_string())?
-        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .with_optimization_level(HOW_IT_RUNS.optimization)
         .map_err(text)?
         .with_intra_threads(on.threads)
         .map_err(text)?
-        .with_inter_threads(1)
+        .with_inter_threads(HOW_IT_RUNS.inter_threads)
         .map_err(text)?
-        .with_intra_op_spinning(false)
+        .with_intra_op_spinning(HOW_IT_RUNS.spinning)
         .map_err(text)?
-        // It would keep one block for a whole run's tensors beside those of the first run: a third more memory, and no
-        // quicker (README, "Memory").
-        .with_memory_pattern(false)
+        .with_memory_pattern(HOW_IT_RUNS.memory_pattern)
         .map_err(text)?;
     if let Compute::Cuda(cuda) = on.compute {
         builder = builder.with_execution_providers([provider(cuda)]).map_err(text)?;

@@ -7,7 +7,7 @@ mod models;
 
 use std::time::Duration;
 
-pub use device::{Chosen, choose as choose_device};
+pub use device::{Chosen, choose as choose_device, without_effect};
 pub use models::ModelEngine;
 pub(crate) use models::options;
 use rehearsekit_audio::{SampleRate, StemSet};

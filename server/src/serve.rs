@@ -16,7 +16,7 @@ use crate::{
     announce,
     config::Config,
     data_dir::{self, DataDirError},
-    engine::{Engine, ModelEngine},
+    engine::{Engine, ModelEngine, without_effect},
     http::{self, AllowedHosts},
     identity::{Fingerprint, Identity, IdentityError},
     layout::{self, LayoutError},
@@ -154,7 +154,13 @@ pub async fn run(
     told: impl FnMut(Event) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    for row in config.show() {
+        tracing::debug!("{} = {} from {}", row.key, row.value, row.origin);
+    }
     let engine = Arc::new(ModelEngine::new(&config).map_err(|error| ServeError::Device(error.0))?);
+    if let Some(sentence) = without_effect(&config, engine.compute()) {
+        tracing::warn!("{sentence}");
+    }
     // Or the kernel would end the server without a word, while somebody plays or at every start anew.
     if let Some(shortage) = Memory::of(&config, engine.compute()).shortage() {
         return Err(ServeError::Memory(shortage));

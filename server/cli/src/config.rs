@@ -68,6 +68,11 @@ pub(crate) fn load(settings: &SettingArgs, data: Option<&Path>) -> Result<Config
     })
 }
 
+/// What `REHEARSEKIT_LOG` says, the only setting that every command looks at.
+pub(crate) fn log_of_environment() -> Result<Option<String>, Failure> {
+    Config::log_of_environment(&Sources::of_process(None, Vec::new())).map_err(Failure::usage)
+}
+
 /// Whether a later version has written the data folder, as far as that is known without any settings.
 pub(crate) fn newer_state(data: Option<&Path>) -> Option<LayoutError> {
     let folder = named_folder(data).or_else(|| Sources::of_process(None, Vec::new()).data_folder())?;

@@ -19,11 +19,10 @@ static LOG: OnceLock<Outlet> = OnceLock::new();
 /// Of a server, which waits for no reader.
 static RESULTS: OnceLock<Outlet> = OnceLock::new();
 
-/// Logs to stderr what `filter` lets through. `REHEARSEKIT_LOG` overrides (`REHEARSEKIT_LOG=debug`,
-/// `REHEARSEKIT_LOG=rehearsekit_client=trace`). Without a thread to write it there is no log.
+/// Logs to stderr what `filter` lets through, which has been checked. Without a thread to write it there is no log.
 pub(crate) fn start(filter: &str) {
     let Ok(outlet) = Outlet::stderr(|lines| LOG_LINES_LOST.add(lines)) else { return };
-    let filter = EnvFilter::try_from_env("REHEARSEKIT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    let filter = EnvFilter::new(filter);
     log::start(filter, Style::Server, &outlet);
     let _ = LOG.set(outlet);
 }

@@ -31,35 +31,33 @@ mod whom;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use args::{Cli, Command};
+use clap::Parser;
+use failure::Failure;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // A server's settings say what it logs.
-    if !matches!(cli.command, Command::Serve(_)) {
-        logging::start("warn");
-    }
     let data = cli.data.as_deref();
-    let result = interrupt::install().and_then(|()| match &cli.command {
-        Command::Separate(args) => separate::run(args, data),
-        Command::Stream(args) => stream::run(args),
-        Command::Load(args) => load::run(args),
-        Command::Eval(args) => eval::run(args, data),
-        Command::Serve(args) => serve::run(args, data),
-        Command::Servers(args) => servers::run(args),
-        Command::Pair(args) => match &args.with {
-            Some(server) => pair_with::run(server, args),
-            None => pair::run(args, data),
-        },
-        Command::Clients(args) => clients::run(args, data),
-        Command::Models(args) => models::run(args, data),
-        Command::Config(args) => config::run(args, data),
-        Command::Doctor(args) => doctor::run(args, data),
-        Command::Health(args) => health::run(args, data),
-        Command::Backup(args) => backup::back_up(args, data),
-        Command::Restore(args) => backup::restore(args, data),
-    });
+    let result =
+        start_log(&cli.command).and_then(|()| interrupt::install()).and_then(|()| match &cli.command {
+            Command::Separate(args) => separate::run(args, data),
+            Command::Stream(args) => stream::run(args),
+            Command::Load(args) => load::run(args),
+            Command::Eval(args) => eval::run(args, data),
+            Command::Serve(args) => serve::run(args, data),
+            Command::Servers(args) => servers::run(args),
+            Command::Pair(args) => match &args.with {
+                Some(server) => pair_with::run(server, args),
+                None => pair::run(args, data),
+            },
+            Command::Clients(args) => clients::run(args, data),
+            Command::Models(args) => models::run(args, data),
+            Command::Config(args) => config::run(args, data),
+            Command::Doctor(args) => doctor::run(args, data),
+            Command::Health(args) => health::run(args, data),
+            Command::Backup(args) => backup::back_up(args, data),
+            Command::Restore(args) => backup::restore(args, data),
+        });
     let result = result.and_then(|()| output::all_written());
     // Before the complaint, which is the last word.
     logging::flush();
@@ -67,4 +65,12 @@ fn main() -> ExitCode {
     output::complain(&failure.to_string());
     logging::flush();
     failure.exit_code()
+}
+
+/// Of a command that ends by itself, `REHEARSEKIT_LOG` says what it logs; a server's settings do, of which that is one.
+fn start_log(command: &Command) -> Result<(), Failure> {
+    if !matches!(command, Command::Serve(_)) {
+        logging::start(&config::log_of_environment()?.unwrap_or_else(|| "warn".to_owned()));
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// `rehearsekit serve`.
 pub(crate) fn run(args: &ServeArgs, data: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(&args.settings, data)?;
-    logging::start("info");
+    logging::start(&config.log);
     logging::detach()?;
     let listeners = Listeners::bind(&config).map_err(failure)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -135,7 +135,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "log",
-        about: "log filter",
+        about: "what goes to the log, on stderr; RUST_LOG is not looked at",
         right: "write off, error, warn, info, debug or trace, or per part, like warn,rehearsekit_server=debug",
         set: |config, value| {
             assign(&mut config.log, value.one().filter(|text| is_log_filter(text)).map(str::to_owned))

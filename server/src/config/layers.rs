@@ -131,10 +131,7 @@ pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
     }));
     let mut written = BTreeMap::new();
     for setting in settings {
-        let (index, key) = find(&setting)?;
-        if (key.set)(&mut config, &setting.value).is_none() {
-            return Err(bad(key, setting.value.to_string(), setting.origin, key.right));
-        }
+        let (index, key) = apply(&mut config, &setting)?;
         written.insert(key.name, setting.value.to_string());
         origins[index] = setting.origin;
     }
@@ -144,6 +141,23 @@ pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
     complete(&mut config, &written, &origins)?;
     config.origins = origins;
     Ok(config)
+}
+
+fn apply(config: &mut Config, setting: &Setting) -> Result<(usize, &'static Key), ConfigError> {
+    let (index, key) = find(setting)?;
+    match (key.set)(config, &setting.value) {
+        Some(()) => Ok((index, key)),
+        None => Err(bad(key, setting.value.to_string(), setting.origin.clone(), key.right)),
+    }
+}
+
+pub(super) fn log_of_environment(sources: &Sources) -> Result<Option<String>, ConfigError> {
+    let Some(setting) = from_environment(sources)?.into_iter().find(|setting| setting.key == "log") else {
+        return Ok(None);
+    };
+    let mut config = keys::defaults(PathBuf::new());
+    apply(&mut config, &setting)?;
+    Ok(Some(config.log))
 }
 
 /// Defaults and checks that look at more than one key.

@@ -95,6 +95,11 @@ impl Config {
         layers::load(sources)
     }
 
+    /// The log filter that the environment names, for a command that is no server; `None` if it names none.
+    pub fn log_of_environment(sources: &Sources) -> Result<Option<String>, ConfigError> {
+        layers::log_of_environment(sources)
+    }
+
     /// Every key with its value and origin, in a fixed order.
     pub fn show(&self) -> Vec<Row> {
         let rows = keys::KEYS.iter().zip(&self.origins);

@@ -9,7 +9,7 @@ use rehearsekit_models::{
 };
 
 use super::EngineError;
-use crate::config::{Config, Device};
+use crate::config::{Config, Device, Origin};
 
 /// What was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,21 @@ pub struct Chosen {
     pub compute: Compute,
     /// Why a card that may be there is not used, and what to do.
     pub unused: Option<String>,
+}
+
+/// The settings that were given and change nothing on this device, as a sentence for the log.
+pub fn without_effect(config: &Config, compute: Compute) -> Option<String> {
+    let (keys, device): (_, &str) = match compute {
+        Compute::Processor => (["cuda_memory_mb", "cuda_tf32"], "the processor"),
+        Compute::Cuda(_) => (["threads", "workers"], "a graphics card"),
+    };
+    let given = keys.iter().filter_map(|key| Some((key, config.origin(key)?)));
+    let given: Vec<String> = given
+        .filter(|(_, origin)| **origin != Origin::Default)
+        .map(|(key, origin)| format!("{key} ({origin})"))
+        .collect();
+    (!given.is_empty())
+        .then(|| format!("of no effect where the models run on {device}: {}", given.join(", ")))
 }
 
 /// The device for `config`. Whoever asks for a card gets it or an error; `auto` takes the processor where no card can be
@@ -54,5 +69,35 @@ pub fn choose(config: &Config) -> Result<Chosen, EngineError> {
             Ok(tried(&cuda(0)).map_or_else(|trouble| processor(Some(trouble)), |()| used(cuda(0))))
         }
         Device::Auto | Device::Processor => Ok(processor(None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flag, Sources, Value};
+
+    #[test]
+    fn what_changes_nothing_on_this_device_is_said_with_where_it_was_set() {
+        let config = |settings: &[(&str, &str)]| {
+            let flag = |(key, value): &(&str, &str)| Flag {
+                name: format!("--set {key}"),
+                key: (*key).to_owned(),
+                value: Value::Text((*value).to_owned()),
+            };
+            let flags = settings.iter().chain([&("data", "/data")]).map(flag).collect();
+            Config::load(&Sources { flags, ..Sources::default() }).unwrap()
+        };
+        let all = [("threads", "2"), ("workers", "2"), ("cuda_memory_mb", "512"), ("cuda_tf32", "true")];
+        let card = Compute::Cuda(Cuda { card: 0, memory_bytes: None, tf32: false });
+        assert_eq!(without_effect(&config(&[]), Compute::Processor), None);
+        assert_eq!(without_effect(&config(&all[2..]), card), None);
+        assert_eq!(
+            without_effect(&config(&all), Compute::Processor).unwrap(),
+            "of no effect where the models run on the processor: cuda_memory_mb (flag --set cuda_memory_mb), cuda_tf32 \
+             (flag --set cuda_tf32)"
+        );
+        let told = without_effect(&config(&all), card).unwrap();
+        assert!(told.contains("a graphics card: threads (flag --set threads), workers ("), "{told}");
     }
 }

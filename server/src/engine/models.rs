@@ -78,13 +78,14 @@ impl ModelEngine {
     }
 }
 
-/// How a model of this family is run with `config`.
+/// How a model of this family is run with `config`: on the processor with as many networks as its lanes may run at a time.
 pub(crate) fn options(config: &Config, compute: Compute, family: &Family) -> ModelOptions {
     let usual = ModelOptions::live(family, compute);
-    match (compute, config.threads) {
-        (Compute::Processor, Some(threads)) => ModelOptions { threads, workers: config.workers, ..usual },
-        _ => usual,
+    if compute != Compute::Processor {
+        return usual;
     }
+    let options = ModelOptions { threads: config.threads.unwrap_or(usual.threads), ..usual };
+    ModelOptions { workers: if options.is_wide() { 1 } else { config.workers }, ..options }
 }
 
 impl Engine for ModelEngine {
@@ -161,7 +162,7 @@ impl Loaded {
             kind: kind_of(self.model.name(), &plan.geometry.cost_key()),
             typical: plan.inference,
             batches: Vec::new(),
-            wide: self.model.options().threads > 1,
+            wide: self.model.options().is_wide(),
         };
         let demand = Demand {
             period: self.model.rate().duration(plan.geometry.shape().hop_frames as u64),
@@ -245,5 +246,39 @@ impl Pipeline for LivePipeline {
 
     fn frames_until_work(&self) -> usize {
         Self::frames_until_work(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rehearsekit_models::{Cuda, manifest};
+
+    use super::*;
+    use crate::config::{Flag, Sources, Value};
+
+    #[test]
+    fn there_are_as_many_networks_as_inferences_at_a_time_whatever_threads_says() {
+        let options = |model: &str, compute: Compute, settings: &[(&str, &str)]| {
+            let flag = |(key, value): &(&str, &str)| Flag {
+                name: format!("--set {key}"),
+                key: (*key).to_owned(),
+                value: Value::Text((*value).to_owned()),
+            };
+            let data = ("data", "/data");
+            let flags = settings.iter().chain([&data]).map(flag).collect();
+            let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
+            let family = manifest::built_in().into_iter().find(|known| known.name == model).unwrap().family;
+            let ModelOptions { threads, workers, .. } = super::options(&config, compute, &family);
+            (threads, workers)
+        };
+        let (small, on) = ("spleeter-2stems", Compute::Processor);
+        assert_eq!(options(small, on, &[("workers", "77")]), (1, 77));
+        assert_eq!(options(small, on, &[("workers", "77"), ("threads", "1")]), (1, 77));
+        // What takes several threads takes all lanes, and runs alone.
+        assert_eq!(options(small, on, &[("workers", "77"), ("threads", "3")]), (3, 1));
+        assert_eq!(options("htdemucs", on, &[("workers", "77"), ("threads", "3")]), (3, 1));
+        assert_eq!(options("htdemucs", on, &[("workers", "77"), ("threads", "1")]), (1, 77));
+        let card = Compute::Cuda(Cuda { card: 0, memory_bytes: None, tf32: false });
+        assert_eq!(options(small, card, &[("workers", "77"), ("threads", "3")]), (1, 1));
     }
 }

@@ -2,7 +2,11 @@
 //! `cargo run -p rehearsekit-gui --example places WIDTH HEIGHT` prints `{"Vocals: mute": [x, y, width, height], …}`
 //! of the standalone with a model of two stems, everything at rest. With `servers N` behind that it is the page of
 //! servers, with N that nobody is paired with, called by their number, and this computer.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for us, whose end by a closed pipe harms nobody")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for us, whose end by a closed pipe harms nobody"
+)]
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;

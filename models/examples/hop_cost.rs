@@ -3,7 +3,11 @@
 //! while is slow for all. Prints one JSON object; it judges nothing.
 //!
 //! `hop_cost DATA MODEL SECONDS`: the data folder, a spectral model in it, seconds for each hop size.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for us, whose end by a closed pipe harms nobody")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for us, whose end by a closed pipe harms nobody"
+)]
 
 use std::{
     error::Error,

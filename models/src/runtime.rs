@@ -10,8 +10,8 @@ use std::{
 
 use ort::{
     environment::Environment,
-    logging::LogLevel,
     ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
+    logging::LogLevel,
     session::{Session, SessionOutputs, builder::GraphOptimizationLevel},
     value::{TensorRef, ValueType},
 };

@@ -251,7 +251,11 @@ impl Metrics {
                 &self.unusable_samples,
             ),
             ("panics_total", "Panics caught", &self.panics),
-            ("log_lines_lost_total", "Lines of the log that could not be written, or not in time", &LOG_LINES_LOST),
+            (
+                "log_lines_lost_total",
+                "Lines of the log that could not be written, or not in time",
+                &LOG_LINES_LOST,
+            ),
         ];
         for (name, help, number) in counters {
             out.head(name, "counter", help);

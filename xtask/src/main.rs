@@ -86,9 +86,11 @@ enum Command {
     Image(image::Args),
     /// Run real servers for half an hour while everything beside them fails, and clients come and go (outside the CI)
     #[cfg(unix)]
-    #[command(after_help = "Example:\n  cargo xtask soak\n  cargo xtask soak --minutes 5 --clients 20 --json\n\n\
+    #[command(
+        after_help = "Example:\n  cargo xtask soak\n  cargo xtask soak --minutes 5 --clients 20 --json\n\n\
                             Linux, root. Kills who reads the log, closes the terminal, makes the data folder read-only \
-                            and moves the clock, each for these servers alone, and asks /readyz all the while.")]
+                            and moves the clock, each for these servers alone, and asks /readyz all the while."
+    )]
     Soak(soak::Args),
     /// Measure what the README claims: quality, live, overhead, speed
     #[command(after_help = "Example:\n  cargo xtask bench quality\n  cargo xtask bench live --minutes 3")]

@@ -63,7 +63,10 @@ mod tests {
         let answer = |status, body: &str| Answer { status, body: body.to_owned() };
         assert_eq!(reason(&answer(503, "{\"ready\":false,\"reason\":\"models load\"}")), "models load");
         assert_eq!(reason(&answer(404, "gone")), "it says 404 gone");
-        assert_eq!(causes(&answer(503, "{\"causes\":[\"door\",7,\"data_folder\"]}")), ["door", "data_folder"]);
+        assert_eq!(
+            causes(&answer(503, "{\"causes\":[\"door\",7,\"data_folder\"]}")),
+            ["door", "data_folder"]
+        );
         assert!(causes(&answer(404, "gone")).is_empty());
     }
 }

@@ -31,8 +31,8 @@ mod whom;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use args::{Cli, Command};
+use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -148,7 +148,9 @@ fn a_server_that_no_newcomer_reaches_or_whose_folder_fails_is_unhealthy_until_th
     cell.until(None);
 
     // A full disk refuses the file that fills it, too.
-    cell.sh("dd if=/dev/zero of=\"$1\"/full bs=64k count=100; dd if=/dev/zero of=\"$1\"/rest bs=1 count=5000");
+    cell.sh(
+        "dd if=/dev/zero of=\"$1\"/full bs=64k count=100; dd if=/dev/zero of=\"$1\"/rest bs=1 count=5000",
+    );
     let said = cell.until(Some("data_folder"));
     assert!(said.contains("the data folder has no room left"), "{said}");
     cell.done("rm \"$1\"/full \"$1\"/rest");

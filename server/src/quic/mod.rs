@@ -20,7 +20,13 @@ use tokio::{sync::watch, task::JoinSet};
 
 use pace::Paces;
 
-use crate::{ServeError, guests::{Guest, Guests}, identity::Identity, session, state::Shared};
+use crate::{
+    ServeError,
+    guests::{Guest, Guests},
+    identity::Identity,
+    session,
+    state::Shared,
+};
 
 /// Bytes of one stream that may wait here unread; a packet of mix fits.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;

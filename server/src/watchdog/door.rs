@@ -8,9 +8,7 @@ use std::{
 };
 
 use quinn::crypto::rustls::QuicClientConfig;
-use rehearsekit_protocol::{
-    ALPN, ClientMessage, CloseReason, FrameReader, PROTOCOL_VERSIONS, ServerMessage,
-};
+use rehearsekit_protocol::{ALPN, ClientMessage, CloseReason, FrameReader, PROTOCOL_VERSIONS, ServerMessage};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -39,11 +37,7 @@ impl Door {
     }
 
     /// Comes in as far as the welcome and leaves again. `told`: where it comes from, before it does.
-    pub(super) async fn knock(
-        &mut self,
-        within: Duration,
-        told: impl Fn(SocketAddr),
-    ) -> Result<(), String> {
+    pub(super) async fn knock(&mut self, within: Duration, told: impl Fn(SocketAddr)) -> Result<(), String> {
         if self.from.is_none() {
             let endpoint = self.endpoint().map_err(|error| format!("no socket for a look: {error}"))?;
             let own = endpoint.local_addr().map_err(|error| error.to_string())?;

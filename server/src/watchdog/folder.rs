@@ -65,5 +65,7 @@ fn key_file(data: &Path) -> PathBuf {
 }
 
 fn replaced(holds: &str) -> String {
-    format!("the data folder is another than the server began with, there is {holds} in it: start the server anew")
+    format!(
+        "the data folder is another than the server began with, there is {holds} in it: start the server anew"
+    )
 }

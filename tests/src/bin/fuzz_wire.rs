@@ -3,7 +3,11 @@
 //!
 //! `fuzz_wire [--seconds N] [--seed N] [--target NAME] [--replay FILE]`; exit code 1 if something was found,
 //! 2 if it was not understood.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for us, whose end by a closed pipe harms nobody")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for us, whose end by a closed pipe harms nobody"
+)]
 
 use std::{
     path::PathBuf,

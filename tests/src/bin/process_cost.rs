@@ -3,7 +3,11 @@
 //!
 //! `process_cost [SECONDS] [RATE_HZ] [BLOCK_FRAMES]`, 20 s of 48 kHz in blocks of 128 if nothing is said. One JSON
 //! object goes to standard output.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for us, whose end by a closed pipe harms nobody")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for us, whose end by a closed pipe harms nobody"
+)]
 
 use std::{
     thread,

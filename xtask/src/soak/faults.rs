@@ -85,11 +85,13 @@ impl<'a> Faults<'a> {
         let mut breaches = Vec::new();
         let lost = [self.piped, self.terminal].map(|server| {
             let lost = metrics(&server.http).ok().and_then(|text| {
-                let line = text.lines().find_map(|line| line.strip_prefix("rehearsekit_log_lines_lost_total "));
+                let line =
+                    text.lines().find_map(|line| line.strip_prefix("rehearsekit_log_lines_lost_total "));
                 line?.trim().parse::<f64>().ok()
             });
             if !lost.is_some_and(|lost| lost > 0.0) {
-                breaches.push(format!("the server {} says that it lost {lost:?} lines of its log", server.name));
+                breaches
+                    .push(format!("the server {} says that it lost {lost:?} lines of its log", server.name));
             }
             lost
         });
@@ -97,7 +99,10 @@ impl<'a> Faults<'a> {
         let log = String::from_utf8_lossy(&log);
         for (line, why) in [
             ("missing here", "the log does not say that lines are missing, after somebody reads it again"),
-            ("no longer ready: the data folder has become read-only", "the log does not say why it is not ready"),
+            (
+                "no longer ready: the data folder has become read-only",
+                "the log does not say why it is not ready",
+            ),
             ("well again", "the log does not say that all is well again"),
         ] {
             if !log.contains(line) {

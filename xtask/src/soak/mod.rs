@@ -120,7 +120,11 @@ fn run(args: &Args, kit: &Kit, folder: &Path) -> Result<Seen> {
         }
         for server in [&piped, &on_terminal] {
             if !server.is_alive() {
-                broken.push(format!("the server {} has ended after {:.0} s", server.name, began.elapsed().as_secs_f64()));
+                broken.push(format!(
+                    "the server {} has ended after {:.0} s",
+                    server.name,
+                    began.elapsed().as_secs_f64()
+                ));
             }
         }
         if !broken.is_empty() {

@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn answers_are_understood_and_nonsense_is_not() {
-        let answer = |status: &str, body: &str| understand(&format!("HTTP/1.1 {status}\r\nx: y\r\n\r\n{body}"));
+        let answer =
+            |status: &str, body: &str| understand(&format!("HTTP/1.1 {status}\r\nx: y\r\n\r\n{body}"));
         assert_eq!(answer("200 OK", "{\"ready\":true}"), Some(Vec::new()));
         let body = "{\"ready\":false,\"reason\":\"x\",\"causes\":[\"door\"]}";
         assert_eq!(answer("503 No", body), Some(vec!["door".to_owned()]));

@@ -17,7 +17,8 @@ fn main() -> Result<(), String> {
         return Err(format!("{more}: what is wrong with the link is one word, separated by commas"));
     }
     let proxy = UdpProxy::start(server, impairments).map_err(|error| format!("cannot begin: {error}"))?;
-    writeln!(io::stdout(), "{}", proxy.address).map_err(|error| format!("nobody reads the address: {error}"))?;
+    writeln!(io::stdout(), "{}", proxy.address)
+        .map_err(|error| format!("nobody reads the address: {error}"))?;
     // Whoever started it may be gone without a word; then this ends too.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let Traffic { passed, lost, overflowed, rebound } = proxy.traffic();

@@ -65,7 +65,11 @@ impl Store {
         installed.verify(cancel, progress)?;
         let carried = runtime::to_carry(self.data())?;
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let half = tempfile::NamedTempFile::new_in(folder).map_err(FetchError::io(folder))?;
+        let mut beside = tempfile::Builder::new();
+        // There is no secret in it: who may read it is for the user's umask to say, as of every file that is asked for.
+        #[cfg(unix)]
+        beside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let half = beside.tempfile_in(folder).map_err(FetchError::io(folder))?;
         let mut tar = tar::Builder::new(std::io::BufWriter::new(half));
         tar.mode(tar::HeaderMode::Deterministic);
         let files = installed.files.iter().map(|file| file.name.as_str());

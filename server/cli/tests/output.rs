@@ -258,3 +258,29 @@ fn a_signal_that_was_ignored_when_the_server_began_stays_ignored() {
     served.signal(Signal::HUP);
     assert!(served.child.wait().unwrap().success());
 }
+
+#[test]
+fn a_file_that_is_asked_for_has_the_mode_that_the_umask_gives() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 2, 4_410);
+    let (file, out) = (folder.path().join("model.tar"), folder.path().join("stems"));
+    for (umask, mode) in [("022", 0o644), ("027", 0o640), ("002", 0o664)] {
+        let with = |words: &[&std::ffi::OsStr]| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+            let output = command.arg(rehearsekit().get_program()).args(words).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        };
+        data();
+        with(&["models".as_ref(), "export".as_ref(), "spleeter-2stems".as_ref(), file.as_ref()]);
+        let words = ["separate".as_ref(), song.as_ref(), "--model".as_ref(), "spleeter-2stems".as_ref()];
+        with(&[&words[..], &["--out".as_ref(), out.as_ref()]].concat());
+        for made in [file.clone(), out.join("vocals.wav")] {
+            let got = std::fs::metadata(&made).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(got, mode, "umask {umask}: {} has {got:04o}", made.display());
+            std::fs::remove_file(made).unwrap();
+        }
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+}

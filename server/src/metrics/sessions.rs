@@ -145,7 +145,7 @@ mod tests {
         let second = SessionEntry::new(&metrics, 8, "a\"b\\c");
         first.round_trip_micros.set(1_500);
         second.chunks.add(3);
-        let text = metrics.text(true);
+        let text = metrics.text(true, &[]);
         for line in [
             "rehearsekit_session_round_trip_seconds{session=\"7\",model=\"spleeter-2stems\"} 0.0015",
             "rehearsekit_session_chunks_total{session=\"8\",model=\"a\\\"b\\\\c\"} 3",
@@ -153,8 +153,8 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         drop(first);
-        assert!(!metrics.text(true).contains("session=\"7\""));
+        assert!(!metrics.text(true, &[]).contains("session=\"7\""));
         drop(second);
-        assert!(!metrics.text(true).contains("session=\""));
+        assert!(!metrics.text(true, &[]).contains("session=\""));
     }
 }

@@ -31,8 +31,9 @@ mod whom;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command};
 use clap::Parser;
+
+use args::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -62,9 +63,11 @@ fn main() -> ExitCode {
     });
     let result = result.and_then(|()| output::all_written());
     // Before the complaint, which is the last word.
-    logging::flush();
+    let is_read = logging::flush();
     let Err(failure) = result else { return ExitCode::SUCCESS };
     output::complain(&failure.to_string());
-    logging::flush();
+    if is_read {
+        logging::flush();
+    }
     failure.exit_code()
 }

@@ -45,7 +45,7 @@ impl Door {
             self.from = Some((endpoint, own));
         }
         let Some((endpoint, own)) = &self.from else { return Ok(()) };
-        let to = SocketAddr::new(own.ip(), self.address.port());
+        let to = self.at(own.ip(), self.address.port());
         match timeout(within, come_in(endpoint, to)).await {
             Ok(result) => result,
             Err(_) => Err(format!("no welcome within {} s", within.as_secs_f64())),
@@ -63,7 +63,7 @@ impl Door {
         };
         let mut result = Err(std::io::ErrorKind::AddrNotAvailable.into());
         for ip in ips {
-            result = quinn::Endpoint::client(SocketAddr::new(*ip, 0));
+            result = quinn::Endpoint::client(self.at(*ip, 0));
             if result.is_ok() {
                 break;
             }
@@ -71,6 +71,14 @@ impl Door {
         let mut endpoint = result?;
         endpoint.set_default_client_config(self.config().map_err(std::io::Error::other)?);
         Ok(endpoint)
+    }
+
+    /// An address as ours is, which may belong to one interface only.
+    fn at(&self, ip: IpAddr, port: u16) -> SocketAddr {
+        let mut address = self.address;
+        address.set_ip(ip);
+        address.set_port(port);
+        address
     }
 
     fn config(&self) -> Result<quinn::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {

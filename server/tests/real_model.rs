@@ -2,7 +2,7 @@
 //! pipeline gives without any network, however the packets were cut and worked on.
 //!
 //! Needs `REHEARSEKIT_DATA` with spleeter-2stems and ONNX Runtime, which `cargo xtask test` prepares.
-
+#![allow(clippy::print_stdout, reason = "a test tells what it saw")]
 #![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod common;

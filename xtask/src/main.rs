@@ -15,7 +15,7 @@ mod guide_check;
 mod house;
 mod image;
 #[path = "../../shared/process/src/inherited.rs"]
-#[allow(dead_code, unreachable_pub, reason = "it is public where it is at home")]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "it is public where it is at home")]
 mod inherited;
 mod kit;
 mod lan_check;

@@ -1,7 +1,10 @@
 //! The log of the command, on stderr, and its lines for whoever started a server: both leave by a thread of their own, so
 //! that a reader that is gone, stuck or full never ends or holds up the work.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use rehearsekit_process::{
     Outlet,
@@ -43,9 +46,9 @@ pub(crate) fn detached() -> Option<(&'static Outlet, &'static Outlet)> {
     Some((RESULTS.get()?, LOG.get()?))
 }
 
-/// Waits a moment for what is still to be written.
-pub(crate) fn flush() {
-    for outlet in [LOG.get(), RESULTS.get()].into_iter().flatten() {
-        outlet.flush(LAST_LINES);
-    }
+/// Waits a moment for what is still to be written; whether all of it is.
+pub(crate) fn flush() -> bool {
+    let until = Instant::now() + LAST_LINES;
+    let left = || until.saturating_duration_since(Instant::now());
+    [LOG.get(), RESULTS.get()].into_iter().flatten().fold(true, |all, outlet| outlet.flush(left()) && all)
 }

@@ -65,10 +65,12 @@ fn main() -> ExitCode {
         });
     let result = result.and_then(|()| output::all_written());
     // Before the complaint, which is the last word.
-    logging::flush();
+    let is_read = logging::flush();
     let Err(failure) = result else { return ExitCode::SUCCESS };
     output::complain(&failure.to_string());
-    logging::flush();
+    if is_read {
+        logging::flush();
+    }
     failure.exit_code()
 }
 

@@ -153,7 +153,7 @@ fn a_server_that_no_newcomer_reaches_or_whose_folder_fails_is_unhealthy_until_th
     );
     let said = cell.until(Some("data_folder"));
     assert!(said.contains("the data folder has no room left"), "{said}");
-    cell.done("rm \"$1\"/full \"$1\"/rest");
+    cell.done("rm -f \"$1\"/full \"$1\"/rest");
     cell.until(None);
 
     // Another disk comes in its place, without anything on it.

@@ -1,6 +1,6 @@
 //! Where the program's lines go may fail or block: the real program with readers that are gone, stuck or full, and with
 //! signals that were ignored when it began.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -28,14 +28,14 @@ struct Served {
 }
 
 impl Served {
-    fn start(log: impl Into<Stdio>, more: &[&str]) -> Self {
-        Self::start_by(rehearsekit(), log, more)
+    fn start(log: impl Into<Stdio>) -> Self {
+        Self::start_by(ignoring(""), log)
     }
 
-    fn start_by(mut command: Command, log: impl Into<Stdio>, more: &[&str]) -> Self {
+    fn start_by(mut command: Command, log: impl Into<Stdio>) -> Self {
         data();
         let (link, http) = (free_udp(), free_tcp());
-        command.args(["serve", "--listen", &link, "--http", &http, "--model", "spleeter-2stems"]).args(more);
+        command.args(["serve", "--listen", &link, "--http", &http, "--model", "spleeter-2stems"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut served = Self { child, http, link };
         served.until("ready", |served| served.is_ready());
@@ -110,7 +110,7 @@ fn free_tcp() -> String {
 #[test]
 fn a_server_whose_log_reader_has_gone_plays_on_and_counts_what_is_lost() {
     let (read, write) = io::pipe().unwrap();
-    let served = Served::start(write, &[]);
+    let served = Served::start(write);
     drop(read);
     served.plays();
     served.plays();
@@ -122,7 +122,7 @@ fn a_server_whose_log_reader_has_gone_plays_on_and_counts_what_is_lost() {
 #[test]
 fn a_server_with_a_full_log_disk_starts_serves_and_ends_in_order() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let served = Served::start(full, &[]);
+    let served = Served::start(full);
     served.plays();
     assert!(served.lost_lines() > 0);
     assert!(served.end().success());
@@ -142,7 +142,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
 #[test]
 fn a_server_whose_log_nobody_reads_starts_serves_and_ends_in_order() {
     let (_read, write) = full_pipe();
-    let served = Served::start(write, &[]);
+    let served = Served::start(write);
     served.plays();
     assert!(served.is_ready());
     assert!(served.end().success());
@@ -151,7 +151,7 @@ fn a_server_whose_log_nobody_reads_starts_serves_and_ends_in_order() {
 #[test]
 fn a_reader_that_comes_back_gets_the_lines_that_waited() {
     let (read, write) = full_pipe();
-    let served = Served::start(write, &[]);
+    let served = Served::start(write);
     served.plays();
     let reading = thread::spawn(move || {
         let mut text = String::new();
@@ -228,10 +228,14 @@ fn a_result_that_finds_no_room_is_a_failure() {
     }
 }
 
-/// The program as `nohup` and shells start it: with these signals ignored.
+/// The program as `nohup` and shells start it: with these signals ignored and no others, whatever this test inherited.
 fn ignoring(signals: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("trap '' {signals}; exec \"$0\" \"$@\"")]).arg(rehearsekit().get_program());
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP,INT,TERM");
+    if !signals.is_empty() {
+        command.arg(format!("--ignore-signal={signals}"));
+    }
+    command.arg(rehearsekit().get_program());
     command
 }
 
@@ -240,7 +244,7 @@ fn a_signal_that_was_ignored_when_the_server_began_stays_ignored() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let open = || File::create(log.path()).unwrap();
     for (names, signal) in [("HUP", Signal::HUP), ("INT", Signal::INT), ("TERM", Signal::TERM)] {
-        let mut served = Served::start_by(ignoring(names), open(), &[]);
+        let mut served = Served::start_by(ignoring(names), open());
         served.signal(signal);
         // The next signal comes after it, and is heard.
         thread::sleep(Duration::from_millis(500));
@@ -254,7 +258,33 @@ fn a_signal_that_was_ignored_when_the_server_began_stays_ignored() {
         }
     }
     // Nobody ignored it: a closed terminal ends a server, in order.
-    let mut served = Served::start(open(), &[]);
+    let mut served = Served::start_by(ignoring(""), open());
     served.signal(Signal::HUP);
     assert!(served.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_file_that_is_asked_for_has_the_mode_that_the_umask_gives() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let song = song(folder.path(), "song.wav", 44_100, 2, 4_410);
+    let (file, out) = (folder.path().join("model.tar"), folder.path().join("stems"));
+    for (umask, mode) in [("022", 0o644), ("027", 0o640), ("002", 0o664)] {
+        let with = |words: &[&std::ffi::OsStr]| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+            let output = command.arg(rehearsekit().get_program()).args(words).output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        };
+        data();
+        with(&["models".as_ref(), "export".as_ref(), "spleeter-2stems".as_ref(), file.as_ref()]);
+        let words = ["separate".as_ref(), song.as_ref(), "--model".as_ref(), "spleeter-2stems".as_ref()];
+        with(&[&words[..], &["--out".as_ref(), out.as_ref()]].concat());
+        for made in [file.clone(), out.join("vocals.wav")] {
+            let got = std::fs::metadata(&made).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(got, mode, "umask {umask}: {} has {got:04o}", made.display());
+            std::fs::remove_file(made).unwrap();
+        }
+        std::fs::remove_dir_all(&out).unwrap();
+    }
 }

@@ -27,7 +27,7 @@ pub(super) struct Door {
     /// Where the server listens.
     address: SocketAddr,
     certificate: Fingerprint,
-    /// Made when it is first needed, and again until that works.
+    /// Made anew after each look in vain: what is broken may be our own end.
     from: Option<(quinn::Endpoint, SocketAddr)>,
 }
 
@@ -38,18 +38,22 @@ impl Door {
 
     /// Comes in as far as the welcome and leaves again. `told`: where it comes from, before it does.
     pub(super) async fn knock(&mut self, within: Duration, told: impl Fn(SocketAddr)) -> Result<(), String> {
-        if self.from.is_none() {
-            let endpoint = self.endpoint().map_err(|error| format!("no socket for a look: {error}"))?;
-            let own = endpoint.local_addr().map_err(|error| error.to_string())?;
-            told(own);
+        let (endpoint, own) = match self.from.take() {
+            Some(from) => from,
+            None => {
+                let endpoint = self.endpoint().map_err(|error| format!("no socket for a look: {error}"))?;
+                let own = endpoint.local_addr().map_err(|error| format!("no address for a look: {error}"))?;
+                told(own);
+                (endpoint, own)
+            }
+        };
+        let to = self.at(own.ip(), self.address.port());
+        let late = |_| Err(format!("no welcome within {} s", within.as_secs_f64()));
+        let result = timeout(within, come_in(&endpoint, to)).await.unwrap_or_else(late);
+        if result.is_ok() {
             self.from = Some((endpoint, own));
         }
-        let Some((endpoint, own)) = &self.from else { return Ok(()) };
-        let to = SocketAddr::new(own.ip(), self.address.port());
-        match timeout(within, come_in(endpoint, to)).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("no welcome within {} s", within.as_secs_f64())),
-        }
+        result
     }
 
     /// On the address that is listened on, or on loopback where that is every address.
@@ -63,7 +67,7 @@ impl Door {
         };
         let mut result = Err(std::io::ErrorKind::AddrNotAvailable.into());
         for ip in ips {
-            result = quinn::Endpoint::client(SocketAddr::new(*ip, 0));
+            result = quinn::Endpoint::client(self.at(*ip, 0));
             if result.is_ok() {
                 break;
             }
@@ -71,6 +75,14 @@ impl Door {
         let mut endpoint = result?;
         endpoint.set_default_client_config(self.config().map_err(std::io::Error::other)?);
         Ok(endpoint)
+    }
+
+    /// An address as ours is, which may belong to one interface only.
+    fn at(&self, ip: IpAddr, port: u16) -> SocketAddr {
+        let mut address = self.address;
+        address.set_ip(ip);
+        address.set_port(port);
+        address
     }
 
     fn config(&self) -> Result<quinn::ClientConfig, Box<dyn std::error::Error + Send + Sync>> {

@@ -1,4 +1,5 @@
 //! Where the built things are. Panics with what to do when they are not there.
+#![allow(clippy::print_stderr, reason = "a test tells what it saw")]
 #![allow(clippy::unwrap_used, reason = "what stands in for a host may fall down")]
 
 use std::path::{Path, PathBuf};

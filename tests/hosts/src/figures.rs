@@ -1,4 +1,5 @@
 //! Figures that tests come by: said, and kept as JSON below `target/hosts/`, judged by nobody.
+#![allow(clippy::print_stdout, reason = "a test tells what it saw")]
 #![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 use rehearsekit_audio::measure::percentile;

@@ -1,5 +1,6 @@
 //! The stage of each attack: a server in a process of its own, four players at their own pace, and what is compared
 //! before and after. Must not attack anybody.
+#![allow(clippy::print_stderr, reason = "a test tells what it saw")]
 
 use std::{
     io::{BufRead as _, BufReader},

@@ -16,6 +16,8 @@ use crate::kit::{Kit, SPLEETER};
 
 /// How many come at once.
 const AT_ONCE: u32 = 4;
+/// Then something is broken for good.
+const MOST_BREACHES: usize = 10;
 /// How long each plays, in seconds.
 const SECONDS: &str = "3";
 /// A budget that any machine holds.
@@ -52,22 +54,27 @@ impl Clients {
         let addresses = servers.map(|server| server.listen.clone());
         let served = Arc::new(AtomicU32::new(0));
         let counted = served.clone();
-        let waves = wanted.div_ceil(AT_ONCE);
         let coming = std::thread::spawn(move || {
             let (began, mut breaches) = (Instant::now(), Vec::new());
-            for number in 0..waves {
-                let due = length.mul_f64(0.92 * f64::from(number) / f64::from(waves));
-                while began.elapsed() < due && !over.load(Ordering::Acquire) {
+            let is_over = || over.load(Ordering::Acquire);
+            for server in (0..2).cycle() {
+                let served = counted.load(Ordering::Acquire);
+                let due = length.mul_f64(0.9 * f64::from(served) / f64::from(wanted));
+                while began.elapsed() < due && !is_over() {
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                if over.load(Ordering::Acquire) {
+                if served >= wanted || is_over() || breaches.len() >= MOST_BREACHES {
                     break;
                 }
-                let clients = AT_ONCE.min(wanted - number * AT_ONCE);
-                match wave.play(&addresses[number as usize % 2], clients) {
-                    Ok(()) => drop(counted.fetch_add(clients, Ordering::AcqRel)),
-                    Err(error) => breaches
+                match wave.play(&addresses[server], AT_ONCE.min(wanted - served)) {
+                    Ok(0) => std::thread::sleep(Duration::from_secs(1)),
+                    Ok(admitted) => {
+                        counted.fetch_add(admitted, Ordering::AcqRel);
+                    }
+                    // One that was cut off by the end of the soak is none.
+                    Err(error) if !is_over() => breaches
                         .push(format!("clients after {:.0} s: {error:#}", began.elapsed().as_secs_f64())),
+                    Err(_) => {}
                 }
             }
             breaches
@@ -98,8 +105,9 @@ struct Wave {
 }
 
 impl Wave {
-    /// An error if one did not get in, or got something that were no stems of the song.
-    fn play(&self, server: &str, clients: u32) -> Result<()> {
+    /// How many were admitted, played and left. An error if one was turned away for another reason than that the server
+    /// is full, which a busy machine is, or got what are no stems of the song.
+    fn play(&self, server: &str, clients: u32) -> Result<u32> {
         let mut command = Command::new(&self.program);
         command.args(["load", "--json", "--server", server, "--clients", &clients.to_string()]);
         command.args(["--seconds", SECONDS, "--budget", BUDGET, "--mix", SPLEETER, "--songs"]);
@@ -108,19 +116,19 @@ impl Wave {
         let output = command.stdin(Stdio::null()).output().context("could not start `rehearsekit load`")?;
         let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let result: Value = serde_json::from_slice(&output.stdout).with_context(said)?;
-        judge(&result, clients)
+        judge(&result)
     }
 }
 
-fn judge(result: &Value, clients: u32) -> Result<()> {
+fn judge(result: &Value) -> Result<u32> {
     let total = &result["total"];
-    let refused = result["refused"].as_array().and_then(|refused| refused.first());
-    if let Some(refused) = refused {
-        anyhow::bail!("one was refused: {}", refused["sentence"].as_str().unwrap_or("without a word"));
+    for refused in result["refused"].as_array().into_iter().flatten() {
+        let sentence = refused["sentence"].as_str().unwrap_or("without a word");
+        anyhow::ensure!(refused["code"] == json!("full"), "one was turned away: {sentence}");
     }
-    anyhow::ensure!(total["admitted"].as_u64() == Some(clients.into()), "not all were admitted: {total}");
     anyhow::ensure!(total["stems_right"] == json!(true), "what they got were no stems of the song: {total}");
-    Ok(())
+    let admitted = total["admitted"].as_u64().and_then(|admitted| u32::try_from(admitted).ok());
+    admitted.with_context(|| format!("nobody knows how many were admitted: {total}"))
 }
 
 #[cfg(test)]
@@ -128,13 +136,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_refused_or_got_wrong_stems_is_a_breach_and_who_missed_something_is_not() {
-        let of = |admitted: u32, right: bool, refused: Value| json!({"total": {"admitted": admitted, "stems_right": right, "misses": 7}, "refused": refused});
-        judge(&of(4, true, json!([])), 4).unwrap();
-        for wrong in
-            [of(3, true, json!([])), of(4, false, json!([])), of(3, true, json!([{"sentence": "full"}]))]
-        {
-            assert!(judge(&wrong, 4).is_err(), "{wrong}");
+    fn who_is_turned_away_or_gets_wrong_stems_is_a_breach_and_a_full_server_or_a_miss_is_not() {
+        let of = |right: bool, code: &str| {
+            json!({"total": {"admitted": 3, "stems_right": right, "misses": 7},
+                "refused": [{"sentence": "no", "code": code}]})
+        };
+        assert_eq!(judge(&of(true, "full")).unwrap(), 3);
+        for wrong in [of(true, "not_ready"), of(false, "full"), json!({})] {
+            assert!(judge(&wrong).is_err(), "{wrong}");
         }
     }
 }

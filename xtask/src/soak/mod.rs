@@ -142,7 +142,9 @@ fn run(args: &Args, kit: &Kit, folder: &Path) -> Result<Seen> {
         servers.push(json);
     }
     let (breaches, lost) = faults.end();
-    broken.extend(breaches);
+    if broken.is_empty() || began.elapsed() >= length {
+        broken.extend(breaches);
+    }
     for server in [piped, on_terminal] {
         let name = server.name;
         if let Err(error) = server.end() {

@@ -1,6 +1,7 @@
 //! The servers of the soak: one in a mount namespace and with a clock of its own, whose log goes through a named pipe; and
 //! one on a terminal that can be closed. Must not know when anything happens to them.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
@@ -50,7 +51,7 @@ impl Server {
         command.arg(format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()));
         // What passes is a step of the wall clock, as by NTP or by hand: the other clock never jumps.
         command.args(["FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_CACHE_DURATION=1"]);
-        command.arg(kit.program()).args(WORDS).env("REHEARSEKIT_DATA", &data);
+        command.arg(kit.program()).args(WORDS).envs(environment(&data));
         command.env("P", &pipe);
         command
             .stdin(Stdio::null())
@@ -70,7 +71,7 @@ impl Server {
         let mut command = Command::new("script");
         command.args(["-q", "-e", "-f", "-c", script, "/dev/null"]).stdin(Stdio::null());
         command.env("N", &number).env("K", kit.program()).env("W", WORDS.join(" ")).env("SHELL", "/bin/sh");
-        command.env("REHEARSEKIT_DATA", &data).stdout(File::create(&out)?).stderr(Stdio::null());
+        command.envs(environment(&data)).stdout(File::create(&out)?).stderr(Stdio::null());
         let terminal = Background::start(&mut command)?;
         let ready = ready(&out, || Ok(terminal.ended()?.is_none()))?;
         let number = std::fs::read_to_string(&number)?.trim().parse().context("the server's number")?;
@@ -205,6 +206,11 @@ impl Server {
 /// Free ports of loopback, and the line that tells them.
 const WORDS: [&str; 8] =
     ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json", "--model", SPLEETER];
+
+/// With a log that says something every few seconds: the watchdog's hello is a line of it.
+fn environment(data: &Path) -> [(&'static str, OsString); 2] {
+    [("REHEARSEKIT_DATA", data.into()), ("REHEARSEKIT_LOG", "debug".into())]
+}
 
 /// A data folder with everybody's models and an identity of its own.
 fn data(kit: &Kit, folder: &Path) -> Result<PathBuf> {

@@ -14,7 +14,7 @@ use super::{files, version};
 use crate::bundle::{self, System};
 use crate::image::crates;
 use crate::setup;
-use crate::shell::{capture, cargo, repository, run, target_dir};
+use crate::shell::{cargo, repository, run, target_dir};
 
 const SUMS: &str = "SHA256SUMS";
 const PLUGIN: &str = "rehearsekit-plugin";
@@ -168,6 +168,7 @@ pub(super) fn sums(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::capture;
 
     /// Unpacked by another program, it is what was packed, and twice the same to the byte.
     #[test]

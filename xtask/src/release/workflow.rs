@@ -124,7 +124,7 @@ fn mistakes_in_the_workflow_are_found() {
         (" # v4.2.2", ""),
         ("actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "actions/checkout@v4 # v4"),
         ("permissions:\n  contents: read\n", "permissions: write-all\n"),
-        ("      packages: write\n", "      packages: write\n      contents: write\n"),
+        ("      contents: read\n      # Pushes", "      contents: write\n      # Pushes"),
     ] {
         assert!(whole.contains(from), "{from} is not there any more: choose another mistake");
         assert!(!complaints(&whole.replacen(from, to, 1)).is_empty(), "{from} → {to}");

@@ -72,7 +72,9 @@ pub(crate) fn open(mut source: Source) -> Result<Box<dyn Stream>, Fault> {
         let behind = Box::new(|_: &mut Source| Ok(After::End));
         return Ok(Box::new(PcmStream::new(source, pcm(&description), description.rate_hz, length, behind)?));
     }
-    let contents = packets(&description, cookie, &table, start, length)?;
+    // A table may promise any number of packets; none lies behind the data.
+    let there = source.end().unwrap_or(0).saturating_sub(start);
+    let contents = packets(&description, cookie, &table, start, length.map_or(there, |l| l.min(there)))?;
     Ok(Box::new(TableStream::new(source, contents)?))
 }
 
@@ -117,7 +119,7 @@ fn packets(
     cookie: Vec<u8>,
     table: &[u8],
     start: u64,
-    length: Option<u64>,
+    length: u64,
 ) -> Result<Contents, Fault> {
     let setup = match &description.kind {
         b"alac" => Setup::Alac(alac_cookie(&cookie)),
@@ -143,8 +145,7 @@ fn packets(
         }
         places.push(Place { offset, bytes });
         offset += u64::from(bytes);
-        // A table of fixed packets could promise any number; none lies behind the data.
-        if length.is_some_and(|length| offset - start > length) {
+        if offset - start > length {
             return Err(Fault::CutOff(None));
         }
         if places.len() as u64 > MAX_TABLE_BYTES {

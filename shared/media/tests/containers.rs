@@ -184,6 +184,32 @@ fn fragments_of_open_duration_are_read_to_their_end_and_told_when_cut_off() {
 }
 
 #[test]
+fn a_table_that_promises_more_than_the_file_can_hold_becomes_no_memory() {
+    // Four thousand million packets of one byte, in a table of a few words and in a run of a fragment.
+    let alac = mp4_box(
+        b"alac",
+        &[&[0; 4][..], &[0, 0, 16, 0, 0, 16, 40, 10, 14, 2, 0, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 172, 68]]
+            .concat(),
+    );
+    let mut song = mov(b"alac", 16, &alac, &[0; 100], 25);
+    for kind in [&b"stsz"[..], b"stsc"] {
+        let at = song.windows(4).position(|w| w == kind).unwrap();
+        song[at + 12..at + 16].copy_from_slice(&[255; 4]);
+    }
+    let stsc = song.windows(4).position(|w| w == b"stsc").unwrap();
+    song[stsc + 12..stsc + 20].copy_from_slice(&[0, 0, 0, 1, 255, 255, 255, 255]);
+    let error = refusal(&song);
+    assert!(matches!(error, DecodeError::Truncated { .. }), "{error}");
+    let tfhd = mp4_box(b"tfhd", &[0x02_0010u32, 1, 1].map(u32::to_be_bytes).concat());
+    let runs = mp4_box(b"trun", &[0u32, u32::MAX].map(u32::to_be_bytes).concat()).repeat(1_000);
+    let moof = mp4_box(b"moof", &mp4_box(b"traf", &[tfhd, runs].concat()));
+    let trex = mp4_box(b"trex", &[0u32, 1, 1, 1, 0, 0].map(u32::to_be_bytes).concat());
+    let moov = [trak(&sample_table(b"twos", 16, &[], 0, 0)), mp4_box(b"mvex", &trex)].concat();
+    let error = refusal(&[mp4_box(b"ftyp", b"iso5\0\0\0\0iso5"), mp4_box(b"moov", &moov), moof].concat());
+    assert!(matches!(error, DecodeError::Truncated { .. }), "{error}");
+}
+
+#[test]
 fn a_camera_s_rounded_durations_are_not_held_against_the_song() {
     let mut song = song_bytes("tone-aac.m4a");
     let whole = read_bytes(&song).unwrap().frames();

@@ -36,7 +36,8 @@ pub(crate) fn open(mut source: Source) -> Result<TableStream, Fault> {
         });
     };
     let track = Track::choose(moov)?;
-    let mut contents = track.contents(moov)?;
+    let mut budget = source.end().unwrap_or(u64::MAX);
+    let mut contents = track.contents(moov, &mut budget)?;
     contents.is_cut_off = top.is_cut_off;
     let scale = u64::from(track.scale.max(1));
     let fragments = find(moov, &[b"mvex"]);
@@ -48,7 +49,14 @@ pub(crate) fn open(mut source: Source) -> Result<TableStream, Fault> {
             source.seek(start)?;
             let moof = source.take_exact(length as usize)?;
             let content = boxes::header(&moof).and_then(|h| moof.get(h.2 as usize..)).unwrap_or_default();
-            contents.packets.extend(samples::fragment(content, start, track.id, trex, &mut ticks)?);
+            contents.packets.extend(samples::fragment(
+                content,
+                start,
+                track.id,
+                trex,
+                &mut ticks,
+                &mut budget,
+            )?);
         }
         // The header may have been filled in at the end, with the whole duration; all ones is none.
         let promised = find(mvex, &[b"mehd"]).and_then(|mehd| match mehd.first()? {
@@ -176,12 +184,12 @@ impl<'m> Track<'m> {
         Ok(Self { id, scale, trak, stbl, setup, shape })
     }
 
-    fn contents(&self, moov: &[u8]) -> Result<Contents, Fault> {
+    fn contents(&self, moov: &[u8], budget: &mut u64) -> Result<Contents, Fault> {
         let pcm = match &self.setup {
             Setup::Pcm(format) => Some(format.frame_bytes()),
             _ => None,
         };
-        let packets = samples::read(self.stbl, pcm)?;
+        let packets = samples::read(self.stbl, pcm, budget)?;
         let mut trim = trim::read(moov, self.trak, self.scale);
         // AAC's last packet is kept whole, as other players keep it, unless iTunes counts the frames.
         if matches!(self.setup, Setup::Aac(_)) && !trim.is_itunes {

@@ -5,8 +5,19 @@
 use super::boxes::{find, inside, u32_at, u64_at};
 use crate::{error::Fault, table::Place};
 
-/// Reads `stbl`; `pcm_frame_bytes` is set where a "sample" is one frame of plain samples: then a packet is a chunk.
-pub(crate) fn read(stbl: &[u8], pcm_frame_bytes: Option<usize>) -> Result<Vec<Place>, Fault> {
+/// Takes a packet's bytes from what the file can hold. A table that promises more was cut off, or is hostile: it
+/// must not become memory.
+fn spend(budget: &mut u64, bytes: u64) -> Result<(), Fault> {
+    *budget = budget.checked_sub(bytes).ok_or(Fault::CutOff(None))?;
+    Ok(())
+}
+
+/// Reads `stbl`, whose packets lie in `budget` bytes of file; `pcm_frame_bytes` is set where a "sample" is one frame of plain samples: then a packet is a chunk.
+pub(crate) fn read(
+    stbl: &[u8],
+    pcm_frame_bytes: Option<usize>,
+    budget: &mut u64,
+) -> Result<Vec<Place>, Fault> {
     let nonsense = || Fault::damaged("its table of packets is nonsense");
     let offsets: Vec<u64> = match (find(stbl, &[b"stco"]), find(stbl, &[b"co64"])) {
         (Some(stco), _) => numbers(stco, 4).map(|b| u64::from(u32_at(b, 0).unwrap_or(0))).collect(),
@@ -32,6 +43,7 @@ pub(crate) fn read(stbl: &[u8], pcm_frame_bytes: Option<usize>) -> Result<Vec<Pl
             let mut offset = offset;
             for index in sample..sample + count {
                 let bytes = sizes.get(index).ok_or_else(nonsense)?;
+                spend(budget, u64::from(bytes))?;
                 places.push(Place { offset, bytes });
                 offset = offset.checked_add(u64::from(bytes)).ok_or_else(nonsense)?;
             }
@@ -101,6 +113,7 @@ pub(crate) fn fragment(
     track: u32,
     trex: Option<&[u8]>,
     ticks: &mut u64,
+    budget: &mut u64,
 ) -> Result<Vec<Place>, Fault> {
     let nonsense = || Fault::damaged("a fragment's table of packets is nonsense");
     let default = |at: usize| trex.and_then(|t| u32_at(t, at)).unwrap_or(0);
@@ -138,8 +151,7 @@ pub(crate) fn fragment(
             at += if flags & 4 != 0 { 4 } else { 0 };
             let each = [0x100, 0x200, 0x400, 0x800].iter().filter(|&&f| flags & f != 0).count() * 4;
             let entries = trun.get(at..).unwrap_or_default();
-            // Entries of no bytes at all cost nothing to promise, so they are limited by what they promise.
-            if each > 0 && entries.len() / each < count || each == 0 && (size == 0 || count > 1 << 20) {
+            if each > 0 && entries.len() / each < count || each == 0 && size == 0 {
                 return Err(nonsense());
             }
             for index in 0..count {
@@ -151,6 +163,7 @@ pub(crate) fn fragment(
                 if flags & 0x200 != 0 {
                     bytes = u32_at(entry, at).ok_or_else(nonsense)?;
                 }
+                spend(budget, u64::from(bytes))?;
                 if is_ours {
                     places.push(Place { offset, bytes });
                     *ticks = ticks.saturating_add(u64::from(long));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::jack::jack;
+use super::jack::jack_in_step;
 use super::screen::Screen;
 use super::sound::place;
 use super::standalone::{Places, middle, outputs, places};
@@ -51,7 +51,7 @@ struct Heard {
 /// Works the player's window. Gives what was seen, for the report.
 pub(super) fn check(server: Option<&str>, folder: &Path) -> Result<Vec<Finding>> {
     let screen = Screen::start(94)?;
-    let _jack = jack(folder)?;
+    let _jack = jack_in_step(folder)?;
     let (bus, _desktop) = desktop()?;
     let song = song();
     let path = folder.join("a player's song.wav");
@@ -128,10 +128,13 @@ impl Room<'_> {
         let first = heard.first().map(|heard| heard.at);
         seen.push(("player, played by Space: its first frame", json!(first), first == Some(0)));
         self.screen.photograph(&self.folder.join("player.png"))?;
+        self.key("space")?;
         self.key("Home")?;
+        self.wait(1.0);
 
         // Paused and played on, in one recording: silence, and no frame of the song is missing behind it.
         let heard = self.heard("paused", 7, || {
+            self.press(&self.mixer, "Play")?;
             self.wait(1.5);
             self.press(&self.mixer, "Play")?;
             self.wait(1.0);

@@ -124,18 +124,22 @@ impl Room<'_> {
             heard.is_empty(),
         ));
 
-        let heard = self.heard("played", 5, || self.key("space"))?;
+        let heard = self.heard("played", 5, || {
+            self.key("space")?;
+            self.wait(1.0);
+            self.screen.photograph(&self.folder.join("player.png"))?;
+            self.key("space")
+        })?;
         let first = heard.first().map(|heard| heard.at);
         seen.push(("player, played by Space: its first frame", json!(first), first == Some(0)));
-        self.screen.photograph(&self.folder.join("player.png"))?;
-        self.key("space")?;
         self.key("Home")?;
-        self.wait(1.0);
 
         // Paused and played on, in one recording: silence, and no frame of the song is missing behind it.
         let heard = self.heard("paused", 7, || {
             self.press(&self.mixer, "Play")?;
             self.wait(1.5);
+            self.press(&self.mixer, "Play")?;
+            self.wait(1.0);
             self.press(&self.mixer, "Play")?;
             self.wait(1.0);
             self.press(&self.mixer, "Play")
@@ -146,11 +150,11 @@ impl Room<'_> {
         seen.push(("player, paused and played by the mouse: frames heard again", json!(repeated), good));
 
         // From a standstill: what is heard first says where it was sought to.
-        self.press(&self.mixer, "Play")?;
-        self.wait(1.0);
         let bar = self.bar()?;
         let heard = self.heard("sought", 4, || {
             self.click([bar[0] + bar[2] * 0.6, bar[1] + bar[3] / 2.0])?;
+            self.key("space")?;
+            self.wait(1.0);
             self.key("space")
         })?;
         let off = heard.first().map(|heard| heard.at - all * 6 / 10);
@@ -162,19 +166,17 @@ impl Room<'_> {
             off.is_some_and(|off| off.abs() <= pixel),
         ));
 
-        self.key("space")?;
-        self.wait(1.0);
         let heard = self.heard("skipped", 4, || {
             self.key("Home")?;
             self.key("Right")?;
             self.key("shift+Left")?;
+            self.key("space")?;
+            self.wait(1.0);
             self.key("space")
         })?;
         let at = heard.first().map(|heard| heard.at);
         seen.push(("player, Home, 5 s on, 1 s back: frame", json!(at), at == Some(4 * i64::from(RATE_HZ))));
 
-        self.key("space")?;
-        self.wait(1.0);
         seen.push(self.looped()?);
         self.screen.photograph(&self.folder.join("player-loop.png"))?;
         self.key("l")?;

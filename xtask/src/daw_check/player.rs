@@ -26,8 +26,8 @@ const FADE_FRAMES: usize = 128;
 const PIECE_FRAMES: usize = 8_192;
 /// Agreement of what is heard with the song: floats that were summed in another order.
 const EXACT_DB: f64 = 90.0;
-/// The loop, in frames: no whole number of anybody's blocks or slots.
-const LOOP: [usize; 2] = [2_345 * 441 / 10, 3_456 * 441 / 10];
+/// The loop in frames, from 2.345 s to 3.456 s, each to the nearest: no whole number of anybody's blocks or slots.
+const LOOP: [usize; 2] = [103_415, 152_410];
 
 /// A player's room: screen, JACK, a desktop's bus, and the standalone in it.
 struct Room<'a> {

@@ -274,7 +274,7 @@ fn focused(desk: &mut Desk<'_>, response: &egui::Response, position: f64) {
         });
         let steps = i.num_accesskit_action_requests(response.id, Reader::Increment) as f64
             - i.num_accesskit_action_requests(response.id, Reader::Decrement) as f64;
-        value.or((steps != 0.0).then(|| position + steps * SKIP))
+        value.or((steps != 0.0).then_some(position + steps * SKIP))
     });
     if let Some(seconds) = asked {
         desk.actions.push(Action::Player(PlayerAction::Seek(seconds.max(0.0))));

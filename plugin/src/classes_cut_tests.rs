@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// No count is this.
+const UNWRITTEN: f32 = 0.25;
+
 /// Plays a count of frames that goes on for no more than a few at once.
 struct Counts;
 
@@ -39,8 +42,8 @@ fn a_block_is_cut_where_what_is_fed_ends_and_no_frame_is_lost_or_left() {
     let latency = plugin.shared.running_latency_frames().unwrap() as usize;
     let mut heard = Vec::new();
     for block in [512, 0, 1, 64, 511].into_iter().cycle().take(200) {
-        let (mut left, mut right) = (vec![9.0; block], vec![9.0; block]);
-        let mut stems = vec![vec![9.0; block]; 2 * OUTPUTS];
+        let (mut left, mut right) = (vec![UNWRITTEN; block], vec![UNWRITTEN; block]);
+        let mut stems = vec![vec![UNWRITTEN; block]; 2 * OUTPUTS];
         let mut pairs = stems.chunks_exact_mut(2).map(|pair| {
             let [left, right] = pair else { unreachable!("pairs") };
             [left.as_mut_slice(), right.as_mut_slice()]
@@ -48,7 +51,7 @@ fn a_block_is_cut_where_what_is_fed_ends_and_no_frame_is_lost_or_left() {
         let mut lent: [[&mut [f32]; 2]; OUTPUTS] = std::array::from_fn(|_| pairs.next().unwrap());
         let status = plugin.play([&mut left, &mut right], &mut lent, Playhead::default());
         assert_eq!(status, Status::Ok);
-        assert!(stems.iter().flatten().all(|sample| *sample != 9.0), "an output is left unwritten");
+        assert!(stems.iter().flatten().all(|sample| *sample != UNWRITTEN), "an output is left unwritten");
         heard.extend(left);
     }
     let expected = (0..heard.len() - latency).map(|at| 2.0 * (1.0 + at as f32));

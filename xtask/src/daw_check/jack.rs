@@ -10,9 +10,19 @@ use crate::wav::Sound;
 
 /// JACK without a sound card; its log is `jackd.log` in `folder`.
 pub(crate) fn jack(folder: &Path) -> Result<Background> {
+    start(folder, &[])
+}
+
+/// The same, waiting in each cycle until all programs are done with it: on a busy machine it becomes slow and skips
+/// nothing, so that what is recorded can be held against a song frame by frame.
+pub(super) fn jack_in_step(folder: &Path) -> Result<Background> {
+    start(folder, &["-S"])
+}
+
+fn start(folder: &Path, more: &[&str]) -> Result<Background> {
     let log = std::fs::File::create(folder.join("jackd.log"))?;
     let mut command = Command::new("jackd");
-    command.args(["-r", "-t", "10000", "-d", "dummy", "-r", "44100", "-p", "512"]);
+    command.args(["-r", "-t", "10000"]).args(more).args(["-d", "dummy", "-r", "44100", "-p", "512"]);
     let jack = Background::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
     run(Command::new("jack_wait").args(["-w", "-t", "20"]))?;
     Ok(jack)

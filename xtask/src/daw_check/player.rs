@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::jack::jack;
+use super::jack::jack_in_step;
 use super::screen::Screen;
 use super::sound::place;
 use super::standalone::{Places, middle, outputs, places};
@@ -26,8 +26,8 @@ const FADE_FRAMES: usize = 128;
 const PIECE_FRAMES: usize = 8_192;
 /// Agreement of what is heard with the song: floats that were summed in another order.
 const EXACT_DB: f64 = 90.0;
-/// The loop, in frames: no whole number of anybody's blocks or slots.
-const LOOP: [usize; 2] = [2_345 * 441 / 10, 3_456 * 441 / 10];
+/// The loop in frames, from 2.345 s to 3.456 s, each to the nearest: no whole number of anybody's blocks or slots.
+const LOOP: [usize; 2] = [103_415, 152_410];
 
 /// A player's room: screen, JACK, a desktop's bus, and the standalone in it.
 struct Room<'a> {
@@ -51,7 +51,7 @@ struct Heard {
 /// Works the player's window. Gives what was seen, for the report.
 pub(super) fn check(server: Option<&str>, folder: &Path) -> Result<Vec<Finding>> {
     let screen = Screen::start(94)?;
-    let _jack = jack(folder)?;
+    let _jack = jack_in_step(folder)?;
     let (bus, _desktop) = desktop()?;
     let song = song();
     let path = folder.join("a player's song.wav");
@@ -124,15 +124,22 @@ impl Room<'_> {
             heard.is_empty(),
         ));
 
-        let heard = self.heard("played", 5, || self.key("space"))?;
+        let heard = self.heard("played", 5, || {
+            self.key("space")?;
+            self.wait(1.0);
+            self.screen.photograph(&self.folder.join("player.png"))?;
+            self.key("space")
+        })?;
         let first = heard.first().map(|heard| heard.at);
         seen.push(("player, played by Space: its first frame", json!(first), first == Some(0)));
-        self.screen.photograph(&self.folder.join("player.png"))?;
         self.key("Home")?;
 
         // Paused and played on, in one recording: silence, and no frame of the song is missing behind it.
         let heard = self.heard("paused", 7, || {
+            self.press(&self.mixer, "Play")?;
             self.wait(1.5);
+            self.press(&self.mixer, "Play")?;
+            self.wait(1.0);
             self.press(&self.mixer, "Play")?;
             self.wait(1.0);
             self.press(&self.mixer, "Play")
@@ -143,11 +150,11 @@ impl Room<'_> {
         seen.push(("player, paused and played by the mouse: frames heard again", json!(repeated), good));
 
         // From a standstill: what is heard first says where it was sought to.
-        self.press(&self.mixer, "Play")?;
-        self.wait(1.0);
         let bar = self.bar()?;
         let heard = self.heard("sought", 4, || {
             self.click([bar[0] + bar[2] * 0.6, bar[1] + bar[3] / 2.0])?;
+            self.key("space")?;
+            self.wait(1.0);
             self.key("space")
         })?;
         let off = heard.first().map(|heard| heard.at - all * 6 / 10);
@@ -159,19 +166,17 @@ impl Room<'_> {
             off.is_some_and(|off| off.abs() <= pixel),
         ));
 
-        self.key("space")?;
-        self.wait(1.0);
         let heard = self.heard("skipped", 4, || {
             self.key("Home")?;
             self.key("Right")?;
             self.key("shift+Left")?;
+            self.key("space")?;
+            self.wait(1.0);
             self.key("space")
         })?;
         let at = heard.first().map(|heard| heard.at);
         seen.push(("player, Home, 5 s on, 1 s back: frame", json!(at), at == Some(4 * i64::from(RATE_HZ))));
 
-        self.key("space")?;
-        self.wait(1.0);
         seen.push(self.looped()?);
         self.screen.photograph(&self.folder.join("player-loop.png"))?;
         self.key("l")?;

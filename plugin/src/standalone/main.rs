@@ -41,10 +41,10 @@ impl Kind for Standalone {
         // Nobody else knows a tempo here.
         set(shared, Control::CLICK_SOURCE, 1.0);
         if let Some(path) = memory::path() {
-            let recalled = memory::recall(shared, &path).unwrap_or_else(|(problem, not_understood)| {
+            let recalled = memory::recall(shared, &path);
+            if let Some(problem) = &recalled.foreign {
                 tracing::warn!("{problem}");
-                not_understood
-            });
+            }
             let _ = NOT_UNDERSTOOD.set(recalled);
         }
         let _ = PLAYED.set(Arc::clone(shared));

@@ -19,8 +19,8 @@ pub(crate) struct NotUnderstood {
     settings: Kept,
     look: Kept,
     parameters: Kept,
-    /// The file is no memory at all.
-    is_foreign: bool,
+    /// A sentence about a file that is there and is no memory at all.
+    pub(crate) foreign: Option<String>,
 }
 
 /// Where it is kept; `None` where the system names no place.
@@ -29,20 +29,28 @@ pub(crate) fn path() -> Option<PathBuf> {
 }
 
 /// Sets everything as it was left, and gives what was not understood.
-///
-/// # Errors
-/// A sentence about a file that is there and cannot be understood, and what [`keep`] has to know of it.
-pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<NotUnderstood, (String, NotUnderstood)> {
-    let foreign = |problem| (problem, NotUnderstood { is_foreign: true, ..NotUnderstood::default() });
+pub(crate) fn recall(shared: &Shared, path: &Path) -> NotUnderstood {
+    match read(path) {
+        Ok(Some(memory)) => set(shared, memory),
+        Ok(None) => NotUnderstood::default(),
+        Err(problem) => NotUnderstood { foreign: Some(problem), ..NotUnderstood::default() },
+    }
+}
+
+/// What the file holds; `None` if there is none yet.
+fn read(path: &Path) -> Result<Option<Object>, String> {
     let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(NotUnderstood::default()),
-        read => read.map_err(|error| foreign(format!("{}: {error}", path.display())))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| format!("{}: {error}", path.display()))?,
     };
     let aside = |why: String| format!("{} is not understood and left aside: {why}", path.display());
-    let memory = kept::parse(&text).map_err(|error| foreign(aside(error)))?;
-    let Value::Object(mut memory) = memory else {
-        return Err(foreign(aside("it is no object".to_owned())));
-    };
+    match kept::parse(&text).map_err(aside)? {
+        Value::Object(memory) => Ok(Some(memory)),
+        _ => Err(aside("it is no object".to_owned())),
+    }
+}
+
+fn set(shared: &Shared, mut memory: Object) -> NotUnderstood {
     let (settings, unread_settings) = part::<Settings>(&mut memory, "settings");
     if let Some(settings) = settings {
         shared.change_settings(|now| *now = settings);
@@ -72,13 +80,13 @@ pub(crate) fn recall(shared: &Shared, path: &Path) -> Result<NotUnderstood, (Str
     }
     let saved = memory_of(shared);
     let inside = |key: &str| saved[key].as_object().cloned().unwrap_or_default();
-    Ok(NotUnderstood {
+    NotUnderstood {
         outside: Kept::new(memory, &saved),
         settings: Kept::new(unread_settings, &inside("settings")),
         look: Kept::new(unread_look, &inside("look")),
         parameters: Kept::new(unread_parameters, &inside("parameters")),
-        is_foreign: false,
-    })
+        foreign: None,
+    }
 }
 
 /// Takes one part out and reads what can be read of it; one that is no object stays where it is.
@@ -113,7 +121,7 @@ fn memory_of(shared: &Shared) -> Object {
 /// A sentence about a file that cannot be written, or that is none of ours.
 pub(crate) fn keep(shared: &Shared, path: &Path, not_understood: &NotUnderstood) -> Result<(), String> {
     let not_kept = |why: String| format!("what was set could not be kept in {}: {why}", path.display());
-    if not_understood.is_foreign {
+    if not_understood.foreign.is_some() {
         return Err(not_kept("it is not understood; move it away".to_owned()));
     }
     let mut memory = memory_of(shared);
@@ -149,7 +157,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("rehearsekit-memory-{}", std::process::id()));
         let path = folder.join("deep").join("standalone.json");
         let before = Shared::default();
-        let nothing = recall(&before, &path).unwrap();
+        let nothing = recall(&before, &path);
         before.change_settings(|settings| {
             settings.server = Some("closet:7433".to_owned());
             settings.count_in_bars = 2;
@@ -159,15 +167,15 @@ mod tests {
         keep(&before, &path, &nothing).unwrap();
 
         let after = Shared::default();
-        recall(&after, &path).unwrap();
+        recall(&after, &path);
         assert_eq!(after.instance.settings(), before.instance.settings());
         assert_eq!(after.params.look.get(), before.params.look.get());
         assert!(after.params.vocals.mute.value());
 
         let other = Shared::default();
         std::fs::write(&path, "what?").unwrap();
-        let (refused, not_understood) = recall(&other, &path).unwrap_err();
-        assert!(refused.contains("standalone.json"), "{refused}");
+        let not_understood = recall(&other, &path);
+        assert!(not_understood.foreign.as_ref().is_some_and(|told| told.contains("standalone.json")));
         let refused = keep(&other, &path, &not_understood).unwrap_err();
         assert!(refused.contains("standalone.json") && refused.contains("move it away"), "{refused}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "what?", "somebody else's file stays");
@@ -187,7 +195,7 @@ mod tests {
         });
         std::fs::write(&path, left.to_string()).unwrap();
         let shared = Shared::default();
-        let not_understood = recall(&shared, &path).unwrap();
+        let not_understood = recall(&shared, &path);
         let settings = shared.instance.settings();
         assert_eq!((settings.budget_millis, settings.server.as_deref()), (20_000.0, Some("closet")));
         assert!(shared.params.look.get().large_type && shared.params.vocals.mute.value());

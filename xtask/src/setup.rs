@@ -112,6 +112,27 @@ const LAN: &[Need] = &[
     },
 ];
 
+/// For the tests of what keeps a port or a folder to itself, as TrueNAS does.
+const NAS: &[Need] = &[
+    Need {
+        package: "avahi-daemon",
+        programs: &["avahi-daemon"],
+        library: None,
+        why: "the tests have it announce a server, as TrueNAS's own does",
+    },
+    Need { package: "dbus", programs: &["dbus-daemon"], library: None, why: "avahi is asked over its bus" },
+    Need {
+        package: "acl",
+        programs: &["setfacl"],
+        library: None,
+        why: "the tests make folders with access lists",
+    },
+];
+
+/// For moving a server's clock.
+const CLOCK: &[Need] =
+    &[Need { package: "faketime", programs: &["faketime"], library: None, why: "moves a server's clock" }];
+
 /// What the corpus of sound files is written with, and the decoders that ours is held against.
 const CODECS: &[Need] = &[
     Need {
@@ -216,6 +237,8 @@ pub(crate) enum Purpose {
     ImageCheck,
     /// Build the plugin and an image, run it with Docker, and run Ardour, on a LAN of network namespaces.
     Guide,
+    /// Build, work with `spleeter-2stems`, and move a server's clock.
+    Soak,
     /// Build everything, work with `spleeter-2stems`, put the plugin into hosts, photograph its window, and make LANs.
     Everything,
 }
@@ -236,9 +259,17 @@ pub(crate) fn prepare(purpose: Purpose) -> Result<()> {
         Purpose::Image => &[BUILD, PIP, IMAGE],
         Purpose::ImageCheck => &[BUILD, PIP, IMAGE, IMAGE_CHECK, LAN],
         Purpose::Guide => &[BUILD, PIP, NPM, on_linux(PLUGIN), IMAGE, DOCKER, DAW, SCREEN, LAN],
-        Purpose::Everything => {
-            &[BUILD, PIP, on_linux(PLUGIN), on_linux(HOSTS), on_linux(PICTURES), on_linux(LAN), CODECS]
-        }
+        Purpose::Soak => &[BUILD, PIP, CLOCK],
+        Purpose::Everything => &[
+            BUILD,
+            PIP,
+            on_linux(PLUGIN),
+            on_linux(HOSTS),
+            on_linux(PICTURES),
+            on_linux(LAN),
+            on_linux(NAS),
+            CODECS,
+        ],
     };
     let needs: Vec<&Need> = groups.iter().copied().flatten().collect();
     let names: Vec<&str> = needs.iter().map(|need| need.package).collect();

@@ -58,19 +58,20 @@ pub(crate) fn soak(args: &Args) -> Result<()> {
     for program in ["unshare", "nsenter", "mount", "script"] {
         ensure!(on_path(program), "this needs the program {program}: it comes with util-linux and bsdutils");
     }
-    ensure!(
-        Path::new(server::CLOCK_LIBRARY).is_file(),
-        "this moves a server's clock with {}: apt-get install faketime",
-        server::CLOCK_LIBRARY
-    );
     if args.json {
         crate::say::progress_to_stderr();
     }
+    setup::prepare(setup::Purpose::Soak)?;
+    ensure!(
+        Path::new(server::CLOCK_LIBRARY).is_file(),
+        "this moves a server's clock with {}, which Debian's package faketime has",
+        server::CLOCK_LIBRARY
+    );
     let kit = match &args.program {
         Some(program) => Kit::of(program),
         None => Kit::release()?,
     };
-    ensure!(kit.has(SPLEETER), "{SPLEETER} is not installed: `rehearsekit models pull {SPLEETER}`");
+    kit.pull(SPLEETER, false)?;
     let folder = target_dir().join("soak");
     empty(&folder)?;
     let seen = run(args, &kit, &folder)?;

@@ -6,7 +6,7 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use rehearsekit_discovery::{Announcement, SERVICE_TYPE};
-use zbus::{Connection, zvariant::OwnedObjectPath};
+use zbus::{Connection, OwnedObjectPath};
 
 const AVAHI: &str = "org.freedesktop.Avahi";
 const SERVER: &str = "org.freedesktop.Avahi.Server";

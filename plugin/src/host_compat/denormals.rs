@@ -115,8 +115,9 @@ pub(crate) mod probe {
         const CLAP_ID: &'static str = "org.rehearsekit.probe";
         const DESCRIPTION: &'static str = "Looks whether denormals are zero";
 
-        fn feed(_shared: &Shared, _left: &mut [f32], _right: &mut [f32], _playhead: &mut Transport) {
+        fn feed(_shared: &Shared, left: &mut [f32], _right: &mut [f32], _playhead: &mut Transport) -> usize {
             SEEN.set(Some(super::are_flushed()));
+            left.len()
         }
     }
 }

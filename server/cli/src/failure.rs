@@ -56,7 +56,7 @@ impl Failure {
 
     /// Another one of the same kind.
     pub(crate) fn like(&self, message: String) -> Self {
-        Self { kind: self.kind, message }
+        Self { kind: self.kind, message, may_pass: self.may_pass }
     }
 
     pub(crate) fn cancelled() -> Self {

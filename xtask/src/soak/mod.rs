@@ -17,6 +17,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::kit::{Kit, SPLEETER};
+use crate::setup;
 use crate::shell::{empty, on_path, target_dir};
 use clients::Clients;
 use faults::Faults;

@@ -245,7 +245,7 @@ fn state_of_a_later_version_is_left_alone_by_all() {
         &output,
         "failed",
         "state-newer",
-        &["rehearsekit 9.1.0", "run 9.1.0 or later", "restore a backup", "--data"],
+        &["rehearsekit 9.1.0", "run 9.1.0 or later", "restore the backup", "--data"],
     );
     let before = common::entries(&data);
     for words in [

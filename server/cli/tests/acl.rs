@@ -2,7 +2,7 @@
 //! a file system of the tests'), and on this machine's own file system with POSIX lists. For root, as the other tests with
 //! machines of their own.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test says what it could not run")]
 
 mod common;
 #[path = "common/nas_folder.rs"]
@@ -76,7 +76,7 @@ fn a_first_start_takes_the_list_of_a_truenas_data_set_off_its_own_files() {
     let made = ["identity/server.pem", "identity/clients.json", "identity/lock", "state.json"];
     for name in made {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
-        let mut names = vec![0; 100];
+        let mut names = [0; 100];
         assert_eq!(rustix::fs::listxattr(data.join(name), &mut names[..]).unwrap(), 0, "{name}");
     }
     assert_eq!(mode(&data.join("identity")), 0o700);

@@ -229,8 +229,8 @@ impl TruenasAvahi {
             &bus_config,
             format!(
                 "<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy \
-                 context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/><allow \
-                 send_type=\"signal\"/></policy></busconfig>",
+                 context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\" \
+                 eavesdrop=\"true\"/><allow eavesdrop=\"true\"/></policy></busconfig>",
                 bus_file.display()
             ),
         )
@@ -255,7 +255,7 @@ impl TruenasAvahi {
 
 /// Waits for something that comes soon; the limit only ends a test that would never end.
 fn until(comes: impl Fn() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..200 {
         if comes() {
             return;
         }

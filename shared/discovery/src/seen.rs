@@ -69,11 +69,19 @@ impl List {
                         self.entries.insert(service.fullname, entry);
                     }
                     // What has become nonsense is not shown as it was.
-                    _ => drop(self.entries.remove(&service.fullname)),
+                    _ => self.remove(&service.fullname),
                 }
             }
-            ServiceEvent::ServiceRemoved(_, instance) => drop(self.entries.remove(&instance)),
+            ServiceEvent::ServiceRemoved(_, instance) => self.remove(&instance),
             _ => {}
+        }
+    }
+
+    /// A goodbye is meant for all ways in which the server was heard. If it is there after all, it answers the next call.
+    fn remove(&mut self, instance: &str) {
+        if let Some(entry) = self.entries.remove(instance) {
+            let gone = entry.server.announcement.fingerprint;
+            self.answered.retain(|(fingerprint, _), _| *fingerprint != gone);
         }
     }
 

@@ -43,6 +43,35 @@ fn a_server_is_there_once_with_its_best_address_first_until_it_says_goodbye() {
 }
 
 #[test]
+fn who_answers_the_roll_call_is_there_until_it_says_goodbye_or_misses_too_many() {
+    let mut list = List::default();
+    let address: SocketAddr = "10.0.0.2:7433".parse().unwrap();
+    list.take_answer(closet(), address, NOW());
+    assert_eq!(list.servers().iter().map(texts).collect::<Vec<_>>(), [["10.0.0.2:7433"]]);
+    // Heard both ways it is one server still, and its goodbye counts for both.
+    let event = resolved(&closet(), "10.0.0.2,10.0.0.3");
+    let name = fullname(&event);
+    list.take(event, NOW());
+    assert_eq!(list.servers().iter().map(texts).collect::<Vec<_>>(), [["10.0.0.2:7433", "10.0.0.3:7433"]]);
+    list.take(ServiceEvent::ServiceRemoved(SERVICE_TYPE.to_owned(), name), NOW());
+    assert!(list.is_empty());
+    list.take_answer(closet(), address, NOW());
+    for _ in 0..MOST_UNANSWERED {
+        list.call();
+    }
+    assert!(!list.is_empty(), "a network may lose some packets");
+    list.take_answer(closet(), address, NOW());
+    for _ in 0..=MOST_UNANSWERED {
+        list.call();
+    }
+    assert!(list.is_empty());
+    for number in 0..200u8 {
+        list.take_answer(Announcement { fingerprint: [number; 32], ..closet() }, address, NOW());
+    }
+    assert_eq!(list.servers().len(), MAX_ENTRIES);
+}
+
+#[test]
 fn who_moved_is_found_at_the_new_address() {
     let mut list = List::default();
     list.take(resolved(&closet(), "10.0.0.2"), NOW());

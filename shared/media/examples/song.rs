@@ -1,5 +1,10 @@
 //! Reads songs and says what came out: `cargo run -p rehearsekit-media --example song -- FILE…`. For comparing with
 //! other decoders by hand: `--raw` writes the samples, interleaved 32-bit floats, to the standard output.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for us, whose end by a closed pipe harms nobody"
+)]
 
 use std::{
     io::Write,

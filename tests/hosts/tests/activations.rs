@@ -1,6 +1,6 @@
 //! One instance, activated again and again, as hosts do whenever a setting of theirs changes: memory stays flat.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test says what it saw and could not look at")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! What `process()` of the bundled CLAP costs for input of denormals, beside what it costs for noise: one line of JSON.
 //! For `cargo xtask bench denormals`; judges nothing.
+#![allow(clippy::print_stdout, reason = "a tool for us, whose end by a closed pipe harms nobody")]
 #![allow(clippy::unwrap_used, reason = "what stands in for a host may fall down")]
 
 use rehearsekit_host_tests::{

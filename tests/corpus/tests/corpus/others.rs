@@ -82,16 +82,16 @@ fn matroska_and_webm() {
             let file = bench.ffmpeg(&signal, &words, name);
             bench.lossless(&format!("{codec} in {name}"), &file, &signal);
         }
-        for (codec, name) in [
-            ("libvorbis", "song.webm"),
-            ("libopus", "song.webm"),
-            ("libopus", "song.mka"),
-            ("libmp3lame", "song.mka"),
-            ("aac", "song.mka"),
-        ] {
+        for (codec, name) in [("libvorbis", "song.webm"), ("libopus", "song.webm"), ("libopus", "song.mka")] {
             let file = bench.ffmpeg(&signal, &["-c:a", codec, "-b:a", "128k"], name);
             // Matroska's times are milliseconds; the rest is the codec's padding.
             bench.compare(&format!("{codec} in {name}"), &file, &signal, 1_152 + 48, -3.0);
+        }
+        for codec in ["libmp3lame", "aac"] {
+            // ffmpeg does not write down the encoder's delay of these, so no decoder can take it away.
+            let file = bench.ffmpeg(&signal, &["-c:a", codec, "-b:a", "128k"], "song.mka");
+            let reference = bench.ffmpeg_reference(&file);
+            bench.compare(&format!("{codec} in song.mka"), &file, &reference, 1_152 + 48, -60.0);
         }
         let file = bench.path("piped.webm");
         bench.run(

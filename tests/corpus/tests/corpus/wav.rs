@@ -129,7 +129,8 @@ fn wav_with_other_chunks_and_headers() {
         let file = changed(&file, "bw64.wav", |bytes| bytes[..4].copy_from_slice(b"BW64"));
         bench.lossless("BW64", &file, &signal);
         let file = bench.ffmpeg(&signal, &["-c:a", codec], "song.w64");
-        bench.lossless("Wave64", &file, &signal);
+        // ffmpeg counts the padding of the last eight bytes as sound.
+        bench.compare("Wave64", &file, &signal, 1, -100.0);
     }
     let signal = Signal::new(44_100, 2, 24);
     bench.integers(&signal, 24);

@@ -37,7 +37,7 @@ impl Kind for Counts {
 #[test]
 fn a_block_is_cut_where_what_is_fed_ends_and_no_frame_is_lost_or_left() {
     let mut plugin = RehearseKit::<Counts>::default();
-    plugin.shared.activate(AudioSetup::new(48_000, 512, false));
+    plugin.engine.put(plugin.shared.activate(AudioSetup::new(48_000, 512, false)));
     plugin.shared.set_rate(0);
     let latency = plugin.shared.running_latency_frames().unwrap() as usize;
     let mut heard = Vec::new();

@@ -96,7 +96,7 @@ impl Header {
                         content.get(8..16).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
                     self.skip(source, size, content.len() as u64)?;
                 }
-                b"data" => return Ok(self.length(source, size)),
+                b"data" => return self.length(source, size),
                 _ => self.skip(source, size, 0)?,
             }
         }
@@ -104,20 +104,29 @@ impl Header {
     }
 
     /// The length of the data chunk at the source's place, if what the header says is one.
-    fn length(&self, source: &Source, size: u64) -> Option<u64> {
+    fn length(&self, source: &mut Source, size: u64) -> Result<Option<u64>, Fault> {
         let there = source.end().map(|end| end.saturating_sub(source.position()));
         let long = self.long_length.filter(|&l| l > 0 && l < u64::MAX / 2);
-        match size {
+        let never_filled_in =
+            size == 0 && there != Some(0) && (self.open_ended || !self.is_chunk(source.peek(8)?, there));
+        Ok(match size {
             0xffff_ffff if long.is_some() => long,
-            // A recorder that never came back to fill it in.
-            0 if there != Some(0) && self.open_ended => None,
+            // A recorder that never came back: what follows is no other chunk but its sound.
+            0 if never_filled_in => None,
             size if is_marker(size) && there.is_none_or(|there| there < size || there > 1 << 32) => None,
             // The length of more than 4 GiB, less what 32 bits cannot hold.
             size if there.is_some_and(|t| t > u64::from(u32::MAX) && (t - size) % (1 << 32) < 1 << 16) => {
                 None
             }
             size => Some(size),
-        }
+        })
+    }
+
+    /// Whether `head` is the beginning of a chunk that fits into what is there.
+    fn is_chunk(&self, head: &[u8], there: Option<u64>) -> bool {
+        head.len() < 8
+            || head[..4].iter().all(|byte| (b' '..=b'~').contains(byte))
+                && there.is_none_or(|there| u64::from(self.u32(&head[4..8])) <= there)
     }
 
     fn read_format(&mut self, source: &mut Source, size: u64) -> Result<(), Fault> {
@@ -194,7 +203,7 @@ impl Header {
             }
             let Some((kind, size)) = self.chunk(source)? else { return Ok(After::End) };
             match &kind {
-                b"data" => return Ok(After::More(self.length(source, size))),
+                b"data" => return Ok(After::More(self.length(source, size)?)),
                 _ => self.skip(source, size, 0)?,
             }
         }

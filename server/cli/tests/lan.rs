@@ -249,6 +249,11 @@ impl TruenasAvahi {
         );
         let mut command = lan.command(Side::Closet, "sh", &[("DBUS_SYSTEM_BUS_ADDRESS", OsStr::new(&bus))]);
         let avahi = lan.start(command.args(["-c", &own]));
+        // Not asked by any question of multicast DNS, which would hold the port itself for a moment.
+        until(|| {
+            let sockets = lan.command(Side::Closet, "cat", &[]).arg("/proc/net/udp").output().unwrap();
+            String::from_utf8_lossy(&sockets.stdout).contains(":14E9 ")
+        });
         Self { bus, _running: [daemon, avahi] }
     }
 }

@@ -40,7 +40,7 @@ const RIGHT: &[(&str, Right)] = &[
     ("04-apev2-cover.mp3", Right::Frames(132_300, 44_100)),
     ("05-pipe.wav", Right::Frames(22_050, 44_100)),
     ("06-id3v1.flac", Right::Frames(44_100, 44_100)),
-    ("07-phone.mp4", Right::Frames(134_144, 48_000)),
+    ("07-phone.mp4", Right::Frames(134_144, 44_100)),
     ("09-noise.wv", Right::FramesOr(44_100, 44_100, "WavPack")),
     ("10-he-aac.m4a", Right::FramesOr(133_120, 44_100, "HE-AAC")),
 ];

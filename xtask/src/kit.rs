@@ -58,12 +58,13 @@ impl Kit {
         Ok(Self { program: target_dir().join("release").join("rehearsekit"), data: data_dir() })
     }
 
-    /// Builds the whole workspace for tests and takes the program from there.
+    /// Builds the whole workspace for tests and takes the program from there. With the tests themselves, whose
+    /// dependencies ask for other features: else the libraries of others would be built twice.
     ///
     /// # Errors
     /// When the build fails.
     pub(crate) fn for_tests() -> Result<Self> {
-        run(cargo().args(["build", "--workspace"]))?;
+        run(cargo().args(["build", "--workspace", "--all-targets"]))?;
         Ok(Self { program: target_dir().join("debug").join("rehearsekit"), data: data_dir() })
     }
 

@@ -19,7 +19,7 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Number(AtomicU64);
 
-/// Lines of this process's log that could not be written. Whoever owns the log counts them here; there is one for the
+/// Lines of this process's log that could not be written. The log's owner counts them here; there is one for the
 /// process, as there is one log.
 pub static LOG_LINES_LOST: Number = Number::new();
 

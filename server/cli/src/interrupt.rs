@@ -85,7 +85,7 @@ pub(crate) fn line_from_stdin() -> Result<io::Result<String>, Failure> {
     thread::spawn(move || {
         let mut line = String::new();
         let read = io::stdin().lock().read_line(&mut line).map(|_| line);
-        // Whoever has stopped waiting wants none.
+        // The receiver may have stopped waiting.
         let _ = to.send(read);
     });
     Ok(receive(&from)?.unwrap_or_else(|| Ok(String::new())))

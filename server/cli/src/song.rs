@@ -53,7 +53,7 @@ impl Song {
             .name("song".to_owned())
             .spawn(move || {
                 if let Err(error) = read(&to) {
-                    // Whoever has stopped listening wants to know nothing.
+                    // The receiver may have stopped listening.
                     let _ = to.send(Sent::Fails(error));
                 }
             })

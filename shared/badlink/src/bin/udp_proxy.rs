@@ -22,7 +22,7 @@ fn main() -> Result<(), String> {
     // Whoever started it may be gone without a word; then this ends too.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let Traffic { passed, lost, overflowed, rebound } = proxy.traffic();
-    // Whoever wanted to know may be gone.
+    // The receiver may be gone.
     let _ = writeln!(
         io::stdout(),
         "{{\"passed\": {passed}, \"lost\": {lost}, \"overflowed\": {overflowed}, \"rebound\": {rebound}}}"
